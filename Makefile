@@ -1,0 +1,41 @@
+# One virtual environment, made once; every target uses it.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+
+.PHONY: demo test test-slow check check-numbers fix bench clean
+
+demo: $(INSTALLED)  ## six methods on built-in data, then the report
+	$(BIN)/collapsebench run --grid demo -y
+	$(BIN)/collapsebench report --grid demo
+
+test: $(INSTALLED)  ## the default tests
+	$(BIN)/python -m pytest
+
+test-slow: $(INSTALLED)  ## the tests that take minutes
+	$(BIN)/python -m pytest -m slow
+
+check: $(INSTALLED)  ## format, lint, types, floors, citation
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python -m tests.citation
+
+fix: $(INSTALLED)  ## what can be mended by itself
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+bench: $(INSTALLED)  ## speeds, on an idle machine; writes tests/bench/results.json
+	$(BIN)/python -m tests.bench
+
+$(INSTALLED): pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed, this is " + sys.version.split()[0])'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade "pip>=25.1"
+	$(BIN)/python -m pip install --quiet --editable . --group dev
+	touch $@
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info
