@@ -1,0 +1,313 @@
+"""TOML -> Grid -> points: which configurations a grid asks for, in plain data, without torch."""
+
+from __future__ import annotations
+
+import itertools
+import operator
+import re
+import tomllib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from collapsebench.settings import GROUPS, STAGES, UserError, did_you_mean
+
+FOLDER = Path(__file__).parent / "grids"
+SEEDS = (42, 1773, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10)  # the paper's three, then fixed others
+COORDINATES = ("method", "network", "dataset", "codebook_size", "code_dim")
+TABLES = ("schema", "name", "title", "reproduces", "stages", "default_scale", "axes", "replicates",
+          "override", "exclude", "scale", *GROUPS)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Point:
+    """One training that a grid asks for; settings are what differs from the defaults.
+
+    Attributes:
+        network: a family, or "" for the method's own.
+        settings: dotted name -> value, "train.steps", "method.beta", "edvae.beta", "dalle.width".
+        chosen: the names in ``settings`` that an axis or a user chose; they label the cell.
+    """
+
+    method: str
+    network: str
+    dataset: str
+    codebook_size: int
+    code_dim: int
+    seed: int
+    settings: dict[str, Any] = field(default_factory=dict)
+    chosen: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Grid:
+    """A validated grid; see the shipped files in ``grids/`` for the format.
+
+    Attributes:
+        axes: coordinate or dotted setting -> values; their product is the grid.
+        seeds: replicates, never an axis.
+        overrides: (when, set) pairs; a later one wins.
+        settings: dotted settings for all points.
+        scale: name of the scale that was applied, and ``note``: what its numbers can't tell.
+    """
+
+    name: str
+    title: str
+    reproduces: tuple[str, ...]
+    stages: tuple[str, ...]
+    axes: dict[str, list[Any]]
+    seeds: tuple[int, ...]
+    settings: dict[str, Any]
+    overrides: tuple[tuple[dict[str, Any], dict[str, Any]], ...]
+    excludes: tuple[dict[str, Any], ...]
+    scale: str = "paper"
+    note: str = ""
+
+    def points(self) -> list[Point]:
+        """Breadth first: every cell at the first seed, then the next seed."""
+        cells = [
+            dict(zip(self.axes, values, strict=True))
+            for values in itertools.product(*self.axes.values())
+        ]
+        cells = [c for c in cells if not any(matches(rule, c) for rule in self.excludes)]
+        return [self._point(cell, seed) for seed in self.seeds for cell in cells]
+
+    def _point(self, cell: dict[str, Any], seed: int) -> Point:
+        settings = dict(self.settings)
+        for when, values in self.overrides:
+            if matches(when, cell):
+                settings |= values
+        chosen = {key: value for key, value in cell.items() if key not in COORDINATES}
+        coordinates = {key: cell.get(key, "") for key in COORDINATES}
+        return Point(**coordinates, seed=seed, settings=settings | chosen, chosen=tuple(chosen))
+
+
+def matches(rule: Mapping[str, Any], cell: Mapping[str, Any]) -> bool:
+    """True if every key of the rule has the cell's value, or one of a list of values."""
+    return all(
+        cell.get(key) in value if isinstance(value, list) else cell.get(key) == value
+        for key, value in rule.items()
+    )
+
+
+def names() -> list[str]:
+    """The shipped grids."""
+    return sorted(path.stem for path in FOLDER.glob("[!_]*.toml"))
+
+
+def load(word: str, scale: str | None = None) -> Grid:
+    """A shipped grid by name or a file by path, at one of its scales.
+
+    Raises:
+        UserError: unknown name, unreadable TOML, unknown key or scale, wrong kind of value.
+    """
+    path = Path(word) if word.endswith(".toml") else FOLDER / f"{word}.toml"
+    if not path.is_file():
+        if word.endswith(".toml"):
+            raise UserError(f"no such grid file: {word}")
+        raise UserError(f"unknown grid {word!r}{did_you_mean(word, names())}")
+    try:
+        content = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UserError(f"{path.name}: not valid TOML: {error}") from None
+    return parse(content, path.stem, scale)
+
+
+def parse(content: Mapping[str, Any], name: str, scale: str | None = None) -> Grid:
+    """A Grid from parsed TOML; ``name`` is used where the file gives none."""
+    where = f"grid {content.get('name', name)!r}"
+    for key in content:
+        if key not in TABLES:
+            raise UserError(f"{where}: unknown key {key!r}{did_you_mean(key, TABLES)}")
+    grid = Grid(
+        name=content.get("name", name),
+        title=content.get("title", content.get("name", name)),
+        reproduces=tuple(content.get("reproduces", ())),
+        stages=_stages(content.get("stages", STAGES[:2]), where),
+        axes=_axes(content.get("axes", {}), where),
+        seeds=_seeds(content.get("replicates", {}), where),
+        settings={f"{g}.{k}": v for g in GROUPS for k, v in content.get(g, {}).items()},
+        overrides=tuple(_override(rule, where) for rule in content.get("override", [])),
+        excludes=tuple(_rule(rule, where) for rule in content.get("exclude", [])),
+    )
+    return at_scale(grid, content.get("scale", {}), scale or content.get("default_scale"))
+
+
+def at_scale(grid: Grid, scales: Mapping[str, Any], scale: str | None) -> Grid:
+    """The grid at one of its scales; "paper" is the file as it stands unless it defines one."""
+    shared = tomllib.loads((FOLDER / "_scales.toml").read_text(encoding="utf-8"))
+    scales = {name: shared.get(name, {}) | scales.get(name, {}) for name in {*shared, *scales}}
+    chosen = scale or "paper"
+    if chosen not in scales:
+        raise UserError(f"grid {grid.name!r} has no scale {chosen!r}{did_you_mean(chosen, scales)}")
+    values = dict(scales[chosen])
+    note = values.pop("note", "")
+    overrides = tuple(_override(rule, f"scale {chosen!r}") for rule in values.pop("override", []))
+    axes = {k.removeprefix("axes."): values.pop(k) for k in list(values) if k.startswith("axes.")}
+    seeds = values.pop("replicates.seed", None)
+    stages = values.pop("stages", None)
+    for key in values:
+        check_setting(key, f"scale {chosen!r}")
+    return replace(
+        grid,
+        axes=grid.axes | _axes(axes, f"scale {chosen!r}", required=()),
+        seeds=tuple(seeds) if seeds is not None else grid.seeds,
+        stages=_stages(stages, f"scale {chosen!r}") if stages else grid.stages,
+        settings=grid.settings | values,
+        overrides=grid.overrides + overrides,
+        scale=chosen,
+        note=note,
+    )
+
+
+def with_overrides(
+    grid: Grid,
+    *,
+    axes: Mapping[str, Sequence[Any]] | None = None,
+    seeds: Sequence[int] | None = None,
+    settings: Mapping[str, Any] | None = None,
+) -> Grid:
+    """What a user said on the command line: whole axes, seeds, single settings.
+
+    A setting of a method or network labels its cells, as an axis of one value; one of the shared
+    stages holds for all cells alike.
+    """
+    settings = settings or {}
+    for key in settings:
+        check_setting(key, "--set")
+    shared = {key: value for key, value in settings.items() if key.partition(".")[0] in GROUPS}
+    chosen = {key: [value] for key, value in settings.items() if key not in shared}
+    return replace(
+        grid,
+        axes=grid.axes | {k: list(v) for k, v in (axes or {}).items() if v} | chosen,
+        seeds=tuple(seeds) if seeds else grid.seeds,
+        overrides=(*grid.overrides, ({}, shared)),
+    )
+
+
+def check_setting(key: str, where: str) -> None:
+    """Refuses a dotted name whose shape or shared group is unknown (methods are checked later)."""
+    group, dot, name = key.partition(".")
+    if not dot:
+        raise UserError(f"{where}: {key!r} is not a setting; write group.name, like train.steps")
+    if group in GROUPS:
+        fields = GROUPS[group].__dataclass_fields__  # type: ignore[attr-defined]
+        if name not in fields:
+            raise UserError(f"{where}: unknown setting {key!r}{did_you_mean(name, fields)}")
+
+
+def _axes(
+    axes: Mapping[str, Any],
+    where: str,
+    required: Sequence[str] = ("method", "dataset", "codebook_size", "code_dim"),
+) -> dict[str, list[Any]]:
+    for key in required:
+        if key not in axes:
+            raise UserError(f"{where}: [axes] lacks {key!r}")
+    for key, values in axes.items():
+        if "." in key:
+            check_setting(key, f"{where}, [axes]")
+        elif key not in COORDINATES:
+            raise UserError(f"{where}: unknown axis {key!r}{did_you_mean(key, COORDINATES)}")
+        if not isinstance(values, list) or not values:
+            raise UserError(f"{where}: axis {key!r} must be a non-empty list, not {values!r}")
+        if key in ("codebook_size", "code_dim"):
+            check_sizes(key, values, where)
+    return {key: list(values) for key, values in axes.items()}
+
+
+def check_sizes(key: str, values: Sequence[Any], where: str) -> None:
+    """Refuses anything but positive whole numbers."""
+    for value in values:
+        if type(value) is not int or value < 1:
+            raise UserError(f"{where}: {key} must be a positive whole number, not {value!r}")
+
+
+def _seeds(replicates: Mapping[str, Any], where: str) -> tuple[int, ...]:
+    for key in replicates:
+        if key != "seed":
+            raise UserError(f"{where}: unknown key {key!r} in [replicates]; known: seed")
+    seeds = replicates.get("seed", list(SEEDS[:3]))
+    if not isinstance(seeds, list) or not seeds or any(type(s) is not int or s < 0 for s in seeds):
+        raise UserError(
+            f"{where}: [replicates] seed must be a list of whole numbers >= 0, not {seeds!r}"
+        )
+    return tuple(seeds)
+
+
+def _stages(stages: Any, where: str) -> tuple[str, ...]:
+    for stage in stages:
+        if stage not in STAGES:
+            raise UserError(f"{where}: unknown stage {stage!r}{did_you_mean(str(stage), STAGES)}")
+    last = max(STAGES.index(stage) for stage in stages)
+    needed = STAGES[: last + 1]
+    if missing := [s for s in needed if s not in stages]:
+        raise UserError(f"{where}: stage {STAGES[last]!r} needs {', '.join(missing)} before it")
+    return needed
+
+
+def _rule(rule: Mapping[str, Any], where: str) -> dict[str, Any]:
+    for key in rule:
+        if key not in COORDINATES and "." not in key:
+            raise UserError(
+                f"{where}: unknown axis {key!r} in a rule{did_you_mean(key, COORDINATES)}"
+            )
+    return dict(rule)
+
+
+def _override(rule: Mapping[str, Any], where: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    if set(rule) != {"when", "set"}:
+        raise UserError(
+            f"{where}: an [[override]] has exactly 'when' and 'set', not {sorted(rule)}"
+        )
+    for key in rule["set"]:
+        check_setting(key, f"{where}, [[override]]")
+    return _rule(rule["when"], where), dict(rule["set"])
+
+
+def parse_value(text: str) -> Any:
+    """A value as TOML writes it; a bare word is a string."""
+    try:
+        return tomllib.loads(f"v = {text}")["v"]
+    except tomllib.TOMLDecodeError:
+        return text
+
+
+OPERATORS: dict[str, Callable[[Any, Any], bool]] = {
+    "==": operator.eq, "!=": operator.ne, ">=": operator.ge, "<=": operator.le,
+    ">": operator.gt, "<": operator.lt, "=": operator.eq,
+}  # fmt: skip
+_COMPARISON = re.compile(r"^\s*([\w.]+)\s*(==|!=|>=|<=|=|>|<)\s*['\"]?([^'\"]*?)['\"]?\s*$")
+
+
+def only(points: Sequence[Point], expression: str) -> list[Point]:
+    """Points for which comparisons joined by ``and`` / ``or`` hold: "code_dim=16 and seed<3".
+
+    Raises:
+        UserError: not a comparison, or an unknown name.
+    """
+    clauses = [
+        [_comparison(part) for part in clause.split(" and ")] for clause in expression.split(" or ")
+    ]
+    return [p for p in points if any(all(test(p) for test in clause) for clause in clauses)]
+
+
+def _comparison(text: str) -> Callable[[Point], bool]:
+    found = _COMPARISON.match(text)
+    if not found:
+        raise UserError(f"--only: {text.strip()!r} is not a comparison like codebook_size>=1024")
+    name, symbol, value = found.groups()
+    known = (*COORDINATES, "seed")
+    if name not in known and "." not in name:
+        raise UserError(f"--only: unknown name {name!r}{did_you_mean(name, known)}")
+    wanted = parse_value(value)
+
+    def test(point: Point) -> bool:
+        actual = getattr(point, name) if name in known else point.settings.get(name)
+        try:
+            return bool(OPERATORS[symbol](actual, wanted))
+        except TypeError:
+            raise UserError(f"--only: cannot compare {name} ({actual!r}) with {wanted!r}") from None
+
+    return test

@@ -1,0 +1,121 @@
+"""The contract of a method: what a quantizer gets, what it gives back, and what it may override.
+
+Conventions that hold for every method: images are in [0, 1]; tensors are channel-first, B images
+of C channels on an H x W grid; K is the codebook size, D the code dimension; losses are means over
+batch, positions and channels unless the method's docstring says otherwise; logarithms are natural.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+
+class Incompatible(ValueError):
+    """Raised in a method's ``__init__`` when it cannot work at the sizes asked for.
+
+    The job then becomes a row with status ``incompatible`` and this message as its reason.
+    """
+
+
+@dataclass(frozen=True)
+class Quantized:
+    """What a quantizer returns, always these four.
+
+    Attributes:
+        z_q: (B, D, H, W), what the decoder sees.
+        tokens: (B, H, W) int64 in [0, K), or (B, H, W, Q) for a method with Q codebooks.
+        loss: 0-d, the method's own loss, already weighted; the trainer adds it as it is.
+        terms: detached 0-d tensors for the log (the unweighted parts of the loss, say).
+    """
+
+    z_q: Tensor
+    tokens: Tensor
+    loss: Tensor
+    terms: dict[str, Tensor] = field(default_factory=dict)
+
+
+class Quantizer(nn.Module):
+    """Base of every method: a subclass writes ``__init__``, ``forward`` and ``embed``.
+
+    Class attributes:
+        label: the printed name, "VQ-STE++".
+        network: the network family of the method's own paper.
+        implementation: bumped by hand whenever the method's numbers change; part of the job id.
+        sources: packages whose code decides the result (methods given by path).
+        codebooks: number of tokens per position; 0 = no codes, the tokens stand for nothing.
+        capturable: True promises no data-dependent shapes and no host synchronisation.
+        for_dataset: published per-dataset defaults of settings, {"celeba": {"beta": 1e-7}}.
+    """
+
+    label: ClassVar[str] = ""
+    network: ClassVar[str] = "vqvae"
+    implementation: ClassVar[int] = 1
+    sources: ClassVar[tuple[str, ...]] = ()
+    codebooks: ClassVar[int] = 1
+    capturable: ClassVar[bool] = False
+    for_dataset: ClassVar[dict[str, dict[str, Any]]] = {}
+
+    @dataclass(frozen=True)
+    class Settings:
+        """At most 8 fields; every default names its source in a trailing comment."""
+
+    def __init__(self, codebook_size: int, code_dim: int, settings: Any):
+        super().__init__()
+        self.codebook_size = codebook_size
+        self.code_dim = code_dim
+        self.settings = settings
+
+    @property
+    def encoder_channels(self) -> int:
+        """Channels the encoder must give: D here; K for methods that read logits."""
+        return self.code_dim
+
+    def initialize(self, z_e: Tensor) -> None:
+        """Once, before the first step, on the encoder output of the first batch."""
+
+    def anneal(self, t: Tensor) -> dict[str, Tensor]:
+        """Sets what is scheduled and returns it for the log.
+
+        Args:
+            t: 0-d float tensor, the step rescaled to the paper's 150 000. A method writes the
+                paper's numbers only; the trainer does the rescaling.
+        """
+        return {}
+
+    def forward(self, z_e: Tensor) -> Quantized:
+        """Quantizes ``z_e`` (B, ``encoder_channels``, H, W) float32; must not modify it."""
+        raise NotImplementedError(f"{type(self).__name__} must define forward(z_e)")
+
+    def update(self, z_e: Tensor, tokens: Tensor) -> None:
+        """After the optimizer step, without gradients: moving averages, resets, codebook steps."""
+
+    def embed(self, tokens: Tensor) -> Tensor:
+        """tokens (B, H, W) -> z_q (B, D, H, W); in eval mode equal to ``forward(...).z_q``."""
+        raise NotImplementedError(f"{type(self).__name__} must define embed(tokens)")
+
+    def reconstruction_loss(self, x_hat: Tensor, x: Tensor) -> Tensor:
+        """0-d; the mean squared error per element unless the method defines another."""
+        return functional.mse_loss(x_hat, x)
+
+    def posterior(self, z_e: Tensor) -> Tensor | None:
+        """Token probabilities (B, K, H, W) given the encoder output; None if deterministic."""
+        return None
+
+    def parameter_groups(self, lr: float) -> list[dict[str, Any]]:
+        """Optimizer groups for this module's parameters; ``lr`` is the trainer's."""
+        return [{"params": [p for p in self.parameters() if p.requires_grad], "lr": lr}]
+
+    @classmethod
+    def tiny(cls) -> tuple[int, int]:
+        """(codebook_size, code_dim) that the shared contract test may use."""
+        return 8, 4
+
+    def codes(self) -> Tensor | None:
+        """The effective codebook (K, D), detached, for reports; None if it is implicit."""
+        codebook = getattr(self, "codebook", None)
+        return codebook.detach() if isinstance(codebook, torch.Tensor) else None

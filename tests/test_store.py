@@ -1,0 +1,133 @@
+import os
+import sys
+
+import duckdb
+import pandas as pd
+import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from collapsebench import store
+
+ROW = {
+    "job_id": "a" * 16,
+    "stage": "encode",
+    "method": "dvae",
+    "codebook_size": 8,
+    "metric": "mse",
+    "value": 0.5,
+    "split": "test",
+}
+
+
+def test_rows_come_back_with_every_column_of_the_schema(tmp_path):
+    store.write(tmp_path, "metrics", "one", [ROW, ROW | {"value": 0.25}])
+    frame = store.read(tmp_path, "metrics")
+    assert list(frame.columns) == store.SCHEMAS["metrics"].names
+    assert frame["value"].tolist() == [0.5, 0.25]
+    assert frame["schema_version"].tolist() == [store.SCHEMA_VERSION] * 2
+    assert frame["ceiling"].isna().all()
+
+
+def test_pandas_duckdb_and_polars_read_a_table_without_our_help(tmp_path):
+    for i in range(3):
+        store.write(tmp_path, "metrics", f"f{i}", [ROW | {"value": float(i)}])
+    folder, names = tmp_path / "metrics", store.SCHEMAS["metrics"].names
+    by_pandas = pd.read_parquet(folder)
+    by_duckdb = duckdb.sql(f"select * from '{folder}/*.parquet'").fetchall()
+    by_polars = pl.read_parquet(f"{folder}/*.parquet")
+    assert list(by_pandas.columns) == names == by_polars.columns
+    assert sorted(by_pandas["value"]) == sorted(by_polars["value"]) == [0.0, 1.0, 2.0]
+    assert len(by_duckdb) == 3
+    assert len(by_duckdb[0]) == len(names)
+
+
+def test_torn_and_foreign_files_are_named_and_skipped(tmp_path):
+    good = store.write(tmp_path, "metrics", "good", [ROW])
+    (tmp_path / "metrics" / "torn.parquet").write_bytes(good.read_bytes()[:200])
+    pq.write_table(pa.table({"x": [1]}), tmp_path / "metrics" / "foreign.parquet")
+    with pytest.warns(UserWarning) as caught:
+        frame = store.read(tmp_path, "metrics")
+    assert len(frame) == 1
+    assert sorted(str(w.message).split(": ")[0].rsplit("/", 1)[1] for w in caught) == [
+        "foreign.parquet",
+        "torn.parquet",
+    ]
+
+
+def test_an_older_file_without_a_column_is_read_with_nulls(tmp_path):
+    store.write(tmp_path, "metrics", "new", [ROW])
+    path = tmp_path / "metrics" / "new.parquet"
+    pq.write_table(pq.ParquetFile(path).read().drop_columns(["ceiling"]), path)
+    assert store.read(tmp_path, "metrics")["ceiling"].isna().tolist() == [True]
+
+
+def test_a_file_of_a_later_version_is_skipped(tmp_path):
+    later = ROW | {"schema_version": store.SCHEMA_VERSION + 1}
+    store.write(tmp_path, "metrics", "later", [later])
+    path = tmp_path / "metrics" / "later.parquet"
+    pq.write_table(pq.ParquetFile(path).read().append_column("x", pa.array([1])), path)
+    with pytest.warns(UserWarning, match="schema version 2, this program knows 1"):
+        assert store.read(tmp_path, "metrics").empty
+
+
+def test_only_the_asked_jobs_files_are_opened(tmp_path):
+    store.write(tmp_path, "metrics", f"{'a' * 16}.encode.x", [ROW])
+    (tmp_path / "metrics" / f"{'b' * 16}.encode.x.parquet").write_bytes(b"torn")
+    assert len(store.read(tmp_path, "metrics", jobs={"a" * 16})) == 1
+
+
+def test_unknown_columns_and_wrong_types_are_refused(tmp_path):
+    with pytest.raises(KeyError, match="valu"):
+        store.write(tmp_path, "metrics", "x", [{"valu": 1.0}])
+    with pytest.raises(pa.ArrowException):
+        store.write(tmp_path, "metrics", "x", [ROW | {"codebook_size": "many"}])
+    assert not list((tmp_path / "metrics").glob("*"))
+
+
+def test_a_failing_write_leaves_the_old_file_and_no_rubbish(tmp_path):
+    path = tmp_path / "x.json"
+    store.write_json(path, {"a": 1})
+
+    def half(temporary):
+        temporary.write_text('{"a":')
+        raise OSError(28, "No space left on device")
+
+    with pytest.raises(OSError, match="No space left"):
+        store.replace_atomically(path, half, lambda p: None)
+    assert path.read_text() == '{\n "a": 1\n}\n'
+    assert [p.name for p in tmp_path.iterdir()] == ["x.json"]
+
+
+def test_what_cannot_be_read_back_is_not_put_in_place(tmp_path):
+    with pytest.raises(ValueError, match="Expecting"):
+        store.replace_atomically(
+            tmp_path / "x.json",
+            lambda p: p.write_text("not json"),
+            lambda p: __import__("json").loads(p.read_text()),
+        )
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.skipif(os.geteuid() != 0 or sys.platform != "linux", reason="needs root to mount")
+def test_a_full_disk_is_an_error_and_harms_nothing(tmp_path):
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    if os.system(f"mount -t tmpfs -o size=64k tmpfs {disk} 2>/dev/null"):
+        pytest.skip("no tmpfs may be mounted here")
+    try:
+        first = store.write(disk, "metrics", "first", [ROW])
+        with pytest.raises(OSError, match="No space left"):
+            store.write_json(disk / "large.json", "x" * 100_000)
+        assert first.exists()
+        assert len(store.read(disk, "metrics")) == 1
+        assert not list(disk.glob(".*"))
+    finally:
+        os.system(f"umount {disk}")
+
+
+def test_settings_are_expanded_on_demand(tmp_path):
+    row = {"job_id": "a" * 16, "settings": '{"train": {"steps": 5}}', "status": "done"}
+    store.write(tmp_path, "runs", "x", [row])
+    assert store.read(tmp_path, "runs", settings=True)["train.steps"].tolist() == [5]
