@@ -1,0 +1,1 @@
+"""One file per family of encoder and decoder, found by its name."""

@@ -1,0 +1,265 @@
+"""Pure tensor functions that several methods share, and the one place where noise is drawn.
+
+Methods work channel-last: ``channels_last`` turns (B, C, H, W) into a (B, H, W, C) view, free of
+copies when the networks run in torch's channels_last memory format.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+# --- noise: every random draw of a method's forward or update comes from here
+
+_recorded: deque[Tensor] | None = None
+
+
+@contextmanager
+def replayed_noise(draws: Iterable[Tensor]) -> Iterator[None]:
+    """Inside the block, the functions below return ``draws`` one after the other.
+
+    Raises:
+        RuntimeError: a draw of another shape than asked for, one too few or one too many.
+    """
+    global _recorded
+    outer, _recorded = _recorded, deque(draws)
+    try:
+        yield
+        if _recorded:
+            raise RuntimeError(f"{len(_recorded)} recorded draws were not used")
+    finally:
+        _recorded = outer
+
+
+def _draw(shape: torch.Size, sample: Callable[[], Tensor]) -> Tensor:
+    if _recorded is None:
+        return sample()
+    if not _recorded:
+        raise RuntimeError(f"no recorded draw left for shape {tuple(shape)}")
+    noise = _recorded.popleft()
+    if noise.shape != shape:
+        raise RuntimeError(f"recorded draw {tuple(noise.shape)}, asked for {tuple(shape)}")
+    return noise
+
+
+def uniform_like(x: Tensor) -> Tensor:
+    """U[0, 1) noise of the shape of ``x``."""
+    return _draw(x.shape, lambda: torch.rand(x.shape, dtype=x.dtype, device=x.device))
+
+
+def normal_like(x: Tensor) -> Tensor:
+    """N(0, 1) noise of the shape of ``x``."""
+    return _draw(x.shape, lambda: torch.randn(x.shape, dtype=x.dtype, device=x.device))
+
+
+def exponential_like(x: Tensor) -> Tensor:
+    """Exp(1) noise of the shape of ``x``, in (0, inf]; its negative logarithm is Gumbel noise."""
+
+    def sample() -> Tensor:  # on a CPU several times faster than Tensor.exponential_
+        return torch.rand(x.shape, dtype=x.dtype, device=x.device).log_().neg_()
+
+    return _draw(x.shape, sample)
+
+
+def permutation(n: int, device: torch.device) -> Tensor:
+    """A random order of 0 ... n - 1, (n,) int64."""
+    # argsort, unlike randperm, can be captured in a CUDA graph.
+    return _draw(torch.Size([n]), lambda: torch.rand(n, device=device).argsort())
+
+
+# --- layout
+
+
+def channels_last(x: Tensor) -> Tensor:
+    """(B, C, H, W) -> (B, H, W, C), a view."""
+    return x.permute(0, 2, 3, 1)
+
+
+def channels_first(x: Tensor) -> Tensor:
+    """(B, H, W, C) -> (B, C, H, W), a view."""
+    return x.permute(0, 3, 1, 2)
+
+
+# --- codes
+
+
+def random_codebook(kind: str, codebook_size: int, code_dim: int) -> Tensor:
+    """A fresh (K, D) codebook.
+
+    Args:
+        kind: "normal" N(0, 1); "uniform" U(-1/K, 1/K); "sonnet" U(-sqrt(3/D), sqrt(3/D)).
+        codebook_size: K.
+        code_dim: D.
+    """
+    if kind == "normal":
+        return torch.randn(codebook_size, code_dim)
+    bound = 1 / codebook_size if kind == "uniform" else math.sqrt(3 / code_dim)
+    return torch.empty(codebook_size, code_dim).uniform_(-bound, bound)
+
+
+def squared_distances(z: Tensor, codebook: Tensor) -> Tensor:
+    """Squared Euclidean distances of ``z`` (..., D) to all codes (K, D) -> (..., K)."""
+    return z.square().sum(-1, keepdim=True) + _distances_less_norm(z, codebook)
+
+
+def nearest(z: Tensor, codebook: Tensor) -> Tensor:
+    """Index of the nearest code of each ``z`` (..., D) -> (...) int64; ties take the lowest."""
+    with torch.no_grad():
+        return _distances_less_norm(z, codebook).argmin(-1)
+
+
+def _distances_less_norm(z: Tensor, codebook: Tensor) -> Tensor:
+    # ||z||^2 is the same for all codes of a position, so the nearest one does not need it.
+    flat = z.reshape(-1, z.shape[-1])
+    distances = torch.addmm(codebook.square().sum(-1), flat, codebook.t(), alpha=-2)
+    return distances.view(*z.shape[:-1], codebook.shape[0])
+
+
+def lookup(codebook: Tensor, tokens: Tensor) -> Tensor:
+    """Rows of the codebook (K, D) at ``tokens`` (B, H, W) -> (B, D, H, W)."""
+    return channels_first(functional.embedding(tokens, codebook))
+
+
+def straight_through(z_e: Tensor, z_q: Tensor) -> Tensor:
+    """Exactly the value of ``z_q``, with the gradient of ``z_e``."""
+    return z_q.detach() + (z_e - z_e.detach())
+
+
+def counts_and_sums(z: Tensor, tokens: Tensor, codebook_size: int) -> tuple[Tensor, Tensor]:
+    """How many vectors each code won, (K,), and their sum, (K, D).
+
+    Args:
+        z: (..., D) vectors.
+        tokens: (...) the code each of them was given.
+        codebook_size: K.
+    """
+    flat, index = z.reshape(-1, z.shape[-1]), tokens.reshape(-1)
+    counts = z.new_zeros(codebook_size).index_add_(0, index, torch.ones_like(flat[:, 0]))
+    sums = z.new_zeros(codebook_size, z.shape[-1]).index_add_(0, index, flat)
+    return counts, sums
+
+
+def kmeans(points: Tensor, clusters: int) -> Tensor:
+    """(clusters, D) centres of ``points`` (N, D): k-means++ seeds, then ten of Lloyd's iterations.
+
+    With fewer points than clusters, points repeat. A centre that loses all its points stays.
+    """
+    draws = uniform_like(points.new_empty(clusters))
+    centres = points[(draws[:1] * len(points)).long()].expand(clusters, -1).clone()
+    distances = points.new_full((len(points),), math.inf)
+    for i in range(1, clusters):
+        distances = torch.minimum(distances, (points - centres[i - 1]).square().sum(-1))
+        mass = distances.double().cumsum(0)
+        centres[i] = points[
+            torch.searchsorted(mass, draws[i] * mass[-1]).clamp(max=len(points) - 1)
+        ]
+    for _ in range(10):
+        counts, sums = counts_and_sums(points, nearest(points, centres), clusters)
+        centres = torch.where(counts[:, None] > 0, sums / counts[:, None].clamp(min=1), centres)
+    return centres
+
+
+# --- divergences, one number per position
+
+
+def categorical_kl(logits: Tensor) -> Tensor:
+    """KL(softmax(logits) || uniform) over the last axis, in [0, ln K] -> logits.shape[:-1].
+
+    The official dVAE code's form, finite at any logit: sum q ln(K q + 1e-10)
+    (ituvisionlab/EdVAE dfcb50e, GumbelQuantizer).
+    """
+    q = logits.softmax(-1)
+    return (q * torch.log(q * logits.shape[-1] + 1e-10)).sum(-1)
+
+
+def dirichlet_kl(alpha: Tensor) -> Tensor:
+    """KL(Dir(alpha) || Dir(1, ..., 1)) over the last axis -> alpha.shape[:-1].
+
+    The order of operations is that of ``torch.distributions.kl_divergence``, so that float32
+    gives the numbers of the authors' code, also where they are wrong: digammas of neighbouring
+    large arguments cancel, and from a logit of about 18 on the gradient is noise.
+    """
+    return _DirichletKL.apply(alpha)
+
+
+class _DirichletKL(torch.autograd.Function):
+    """By hand only to spare autograd's second digamma of every element, the costliest part."""
+
+    @staticmethod
+    def forward(ctx: Any, alpha: Tensor) -> Tensor:
+        total = alpha.sum(-1)
+        digamma, total_digamma = alpha.digamma(), total.digamma()
+        ctx.save_for_backward(alpha, total, digamma, total_digamma)
+        constant = total.lgamma() - math.lgamma(alpha.shape[-1])
+        log_means = digamma - total_digamma.unsqueeze(-1)
+        return constant - alpha.lgamma().sum(-1) + ((alpha - 1) * log_means).sum(-1)
+
+    @staticmethod
+    def backward(ctx: Any, upstream: Tensor) -> Tensor:
+        alpha, total, digamma, total_digamma = ctx.saved_tensors
+        each = upstream.unsqueeze(-1)
+        by_log_means = each * (alpha - 1)
+        by_total = upstream * total_digamma - by_log_means.sum(-1) * torch.polygamma(1, total)
+        # The order of these four sums is autograd's: the cancelled digits depend on it.
+        gradient = by_log_means * torch.polygamma(1, alpha)
+        gradient += each * (digamma - total_digamma.unsqueeze(-1))
+        gradient -= each * digamma
+        gradient += by_total.unsqueeze(-1)
+        return gradient
+
+
+def stable_dirichlet_kl(evidence: Tensor) -> Tensor:
+    """The same divergence from the evidence e = alpha - 1, right at any size of it in float32.
+
+    With G(x, n) = ln Gamma(x) - (x - n) psi(x) + x and S = sum alpha, the divergence is
+    G(S, K) - ln Gamma(K) - sum_k G(alpha_k, 1), and no term of it grows faster than ln x once the
+    Stirling series has cancelled the rest by hand. Its gradient is G'(S, K) - G'(alpha_k, 1).
+    """
+    return _StableDirichletKL.apply(evidence)
+
+
+_SERIES_FROM = 10.0  # where the three-term asymptotic series are exact to float32
+
+
+class _StableDirichletKL(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, evidence: Tensor) -> Tensor:
+        ctx.save_for_backward(evidence)
+        k = evidence.shape[-1]
+        total = evidence.sum(-1) + k
+        return _tangent(total, k) - math.lgamma(k) - _tangent(evidence + 1, 1).sum(-1)
+
+    @staticmethod
+    def backward(ctx: Any, upstream: Tensor) -> Tensor:
+        (evidence,) = ctx.saved_tensors
+        k = evidence.shape[-1]
+        summed = evidence.sum(-1, keepdim=True)
+        alpha, total = evidence + 1, summed + k
+        direct = evidence * torch.polygamma(1, alpha) - summed * torch.polygamma(1, total)
+        series = _tangent_slope(total, k) - _tangent_slope(alpha, 1)
+        return upstream.unsqueeze(-1) * torch.where(alpha < _SERIES_FROM, direct, series)
+
+
+def _tangent(x: Tensor, n: int) -> Tensor:
+    """G(x, n) = ln Gamma(x) - (x - n) psi(x) + x."""
+    r = 1 / x
+    stirling = r / 12 * (1 - r**2 / 30 * (1 - r**2 * 2 / 7))
+    digamma_rest = r / 2 + r**2 / 12 * (1 - r**2 / 10 * (1 - r**2 * 10 / 21))  # ln x - psi(x)
+    half_log_2pi = 0.5 * math.log(2 * math.pi)
+    series = (n - 0.5) * x.log() + half_log_2pi + stirling + (x - n) * digamma_rest
+    direct = x.lgamma() - (x - n) * x.digamma() + x
+    return torch.where(x < _SERIES_FROM, direct, series)
+
+
+def _tangent_slope(x: Tensor, n: int) -> Tensor:
+    """G'(x, n) = 1 - (x - n) psi'(x), by the series of x psi'(x) - 1: for x >= 10."""
+    r = 1 / x
+    rest = r / 2 + r**2 / 6 * (1 - r**2 / 5 * (1 - r**2 * 5 / 7))
+    return n * r * (1 + rest) - rest
