@@ -1,0 +1,157 @@
+"""Datasets: one file each, found by its name. This page is the contract of such a file.
+
+A dataset file holds exactly one subclass of ``Dataset`` that says how its images are recognised
+(``content_hash``), opened and split (``read``), and what is wrong where they are absent
+(``lacking``). Decoding, caching and mapping are shared. Nothing here imports torch or
+scikit-learn, so that jobs can be planned in no time and without data.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+
+from collapsebench import settings as settings_
+from collapsebench.datasets import _cache
+from collapsebench.datasets._cache import Source
+from collapsebench.settings import Data, UserError
+
+__all__ = ["Dataset", "Images", "Source", "absent", "cut", "data_root", "mixed", "tenth"]
+
+
+@dataclass(frozen=True)
+class Images:
+    """A dataset in memory-mapped arrays, uint8 (N, H, W, 3) each.
+
+    Attributes:
+        train: what models are trained on.
+        val: held out from training; choices are made on it.
+        test: what tables report.
+        content_hash: names the content of all images.
+        split_hash: names which image is in which split.
+    """
+
+    train: np.ndarray
+    val: np.ndarray
+    test: np.ndarray
+    content_hash: str
+    split_hash: str
+
+
+class Dataset:
+    """Base of every dataset: a subclass writes ``content_hash``, ``read`` and ``lacking``.
+
+    Class attributes:
+        label: the printed name, "LSUN church".
+        version: of the preprocessing and the splits, bumped by hand; part of every id.
+        image_size: height and width in pixels; 0 where the settings decide.
+        paper_split: the split that the authors' code evaluated on, "test" or "val".
+    """
+
+    label: ClassVar[str] = ""
+    version: ClassVar[int] = 1
+    image_size: ClassVar[int] = 0
+    paper_split: ClassVar[str] = "test"
+
+    @property
+    def name(self) -> str:
+        """The dataset's id: its file's name."""
+        return type(self).__module__.rpartition(".")[2]
+
+    def side(self, settings: Data) -> int:
+        """Height and width of every image, in pixels."""
+        return self.image_size
+
+    def content_hash(self, settings: Data, root: Path) -> str:
+        """Names the content without decoding an image; a literal for a published set."""
+        raise NotImplementedError(f"{type(self).__name__} must define content_hash(settings, root)")
+
+    def read(self, settings: Data, root: Path) -> Source:
+        """Opens the images, each still encoded, with their splits.
+
+        Raises:
+            UserError: a file that is corrupt or truncated, named.
+        """
+        raise NotImplementedError(f"{type(self).__name__} must define read(settings, root)")
+
+    def lacking(self, settings: Data, root: Path) -> str | None:
+        """None if the files are there, else one line: folder, what should lie there, source."""
+        return None
+
+    def download(self, root: Path) -> None:
+        """Fetches the files into ``root``.
+
+        Raises:
+            UserError: no automatic download exists, or it failed.
+        """
+        raise UserError(f"{self.label} cannot be downloaded for you: {self.lacking(Data(), root)}")
+
+    def entry(self, settings: Data, root: Path) -> Path:
+        """The folder of the decoded arrays, there or not."""
+        return self._entry(settings, root, self.content_hash(settings, root))
+
+    def missing(self, settings: Data, root: Path) -> str | None:
+        """None if ``load`` will find what it needs, else the line of ``lacking``."""
+        line = self.lacking(settings, root)
+        return line if line and not self.entry(settings, root).is_dir() else None
+
+    def load(self, settings: Data, root: Path) -> Images:
+        """The images, decoded on the first call and only mapped on every later one.
+
+        Raises:
+            UserError: files that are missing, corrupt or truncated, named.
+        """
+        content = self.content_hash(settings, root)
+        folder = self._entry(settings, root, content)
+        if not folder.is_dir():
+            if line := self.missing(settings, root):
+                raise UserError(line)
+            facts = {"dataset": self.name, "version": self.version, "content_hash": content}
+            _cache.build(folder, self.side(settings), lambda: self.read(settings, root), facts)
+        arrays, entry = _cache.load(folder)
+        return Images(**arrays, content_hash=content, split_hash=entry["split_hash"])
+
+    def _entry(self, settings: Data, root: Path, content: str) -> Path:
+        identity = settings_.identity(settings)
+        what = {"version": self.version, "content": content, "settings": identity}
+        return _cache.place(root, f"{self.name}-{settings_.digest(what)}")
+
+
+def data_root(explicit: Path | None) -> Path:
+    """Where datasets lie: the argument, ``COLLAPSEBENCH_DATA``, or the platform's cache folder."""
+    if explicit is not None:
+        return explicit
+    named = os.environ.get("COLLAPSEBENCH_DATA")
+    return Path(named) if named else _cache.platform_cache() / "data"
+
+
+def absent(label: str, folder: Path, files: Iterable[str], advice: str) -> str | None:
+    """None if all files lie in the folder, else one line: what is absent, where, what to do."""
+    lacking = [file for file in files if not (folder / file).exists()]
+    return f"{label}: no {', '.join(lacking)} in {folder.absolute()}; {advice}" if lacking else None
+
+
+def mixed(count: int) -> np.ndarray:
+    """``range(count)`` in a random order that is the same on every machine and in every version.
+
+    The order is that of the SHA-256 of the decimal numbers, so that no random generator is trusted.
+    """
+    order = sorted(range(count), key=lambda index: hashlib.sha256(b"%d" % index).digest())
+    return np.array(order, dtype=np.int64)
+
+
+def cut(count: int, held_out: int) -> tuple[np.ndarray, np.ndarray]:
+    """``range(count)`` as (kept, held out), both ascending: the first of ``mixed`` are held out."""
+    order = mixed(count)
+    return np.sort(order[held_out:]), np.sort(order[:held_out])
+
+
+def tenth(count: int) -> int:
+    """How many of ``count`` training images are held out where no split is published."""
+    return min(2_000, count // 10)

@@ -1,0 +1,199 @@
+"""Decoded images on disk: one uint8 ``.npy`` per split, built once, memory-mapped by every job.
+
+An entry is a folder ``arrays/<dataset>-<key>`` with ``train.npy``, ``val.npy``, ``test.npy`` and
+``entry.json``. It is built under a lock in a folder beside it and renamed when complete: of two
+processes one builds, and what a killed one left is wiped by the next.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import shutil
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+
+from collapsebench.settings import UserError
+
+SPLITS = ("train", "val", "test")
+BLOCK = 1024  # images decoded between two writes: 48 MiB at 128 x 128
+
+
+class Indexed(Protocol):
+    """What gives image ``i`` as a uint8 (H, W, 3) array: an array of them, or a decoder."""
+
+    def __getitem__(self, index: int, /) -> Any:
+        """One image; called by several threads."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """The images of a dataset before they are cached, and which of them each split holds.
+
+    Attributes:
+        images: every image of every split, decoded when asked for.
+        splits: train, val, test -> int64 indices into ``images``.
+        where: the file that image ``i`` comes from, for an error message.
+        close: called once, after the last image.
+    """
+
+    images: Indexed
+    splits: Mapping[str, np.ndarray]
+    where: Callable[[int], str]
+    close: Callable[[], None] = lambda: None
+
+
+def platform_cache() -> Path:
+    """The folder that the platform proposes for this program's caches."""
+    if sys.platform == "darwin":
+        return Path.home() / "Library" / "Caches" / "collapsebench"
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "collapsebench"
+
+
+def place(root: Path, name: str) -> Path:
+    """Where ``name`` is kept: under the root, for all who share it, if it is there or may be."""
+    shared = root.absolute() / "arrays" / name
+    nearest = next(folder for folder in shared.parents if folder.exists())
+    if shared.exists() or os.access(nearest, os.W_OK):
+        return shared
+    return platform_cache() / "arrays" / name
+
+
+def build(folder: Path, side: int, read: Callable[[], Source], facts: Mapping[str, Any]) -> None:
+    """Decodes a source into ``folder``, unless another process has just done so.
+
+    Args:
+        folder: the entry's final place.
+        side: height and width that every image must have.
+        read: opens the source; called only if the entry is absent.
+        facts: what ``entry.json`` says besides the hashes.
+
+    Raises:
+        UserError: an image that cannot be decoded (named), or a folder that cannot be written.
+    """
+    building = folder.with_name(f".{folder.name}.building")
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with _locked(folder.with_name(f".{folder.name}.lock")):
+            if folder.is_dir():
+                return
+            shutil.rmtree(building, ignore_errors=True)
+            building.mkdir()
+            try:
+                _write(building, side, read(), facts)
+                os.replace(building, folder)
+            finally:
+                shutil.rmtree(building, ignore_errors=True)
+    except OSError as error:
+        raise UserError(f"cannot write decoded images to {folder}: {error}") from error
+
+
+def load(folder: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    """The splits of an entry, mapped copy-on-write, and the content of its ``entry.json``.
+
+    Raises:
+        UserError: a file of the entry that is missing or torn, named.
+    """
+    path = folder / "entry.json"
+    try:
+        facts = json.loads(path.read_text())
+        arrays = {}
+        for split in SPLITS:
+            path = folder / f"{split}.npy"
+            arrays[split] = np.load(path, mmap_mode="c")
+    except (OSError, ValueError, EOFError) as error:
+        raise UserError(f"{path} is damaged ({error}); delete {folder} to decode again") from None
+    return arrays, facts
+
+
+def verify(folder: Path) -> None:
+    """Compares every array of an entry with the hash written when it was built.
+
+    Raises:
+        UserError: a file that is missing, torn or changed, named.
+    """
+    arrays, facts = load(folder)
+    for split, array in arrays.items():
+        if _sha256(array) != facts["sha256"][split]:
+            path = folder / f"{split}.npy"
+            raise UserError(f"{path} has changed since it was written; delete {folder}")
+
+
+@contextlib.contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    """Holds a lock that the system releases when its process ends, however it ends."""
+    import fcntl
+
+    with path.open("a") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def _write(folder: Path, side: int, source: Source, facts: Mapping[str, Any]) -> None:
+    hashes = {}
+    with (
+        contextlib.closing(source),
+        _progress(str(facts["dataset"]), sum(map(len, source.splits.values()))) as advance,
+    ):
+        for split in SPLITS:
+            path = folder / f"{split}.npy"
+            _write_split(path, side, source, source.splits[split], advance)
+            hashes[split] = _sha256(np.load(path, mmap_mode="r"))
+    entry = {**facts, "sha256": hashes, "split_hash": split_hash(source.splits)}
+    (folder / "entry.json").write_text(json.dumps(entry, indent=1, sort_keys=True) + "\n")
+
+
+def _write_split(
+    path: Path, side: int, source: Source, indices: np.ndarray, advance: Callable[[int], None]
+) -> None:
+    header = {"descr": "|u1", "fortran_order": False, "shape": (len(indices), side, side, 3)}
+    image = partial(_image, source, side)
+    # Plain writes, not a memory map: on a full disk these raise, a map kills the process.
+    with path.open("wb") as file, ThreadPoolExecutor(os.cpu_count()) as pool:
+        np.lib.format.write_array_header_1_0(file, header)
+        for start in range(0, len(indices), BLOCK):
+            block = indices[start : start + BLOCK].tolist()
+            file.write(np.stack(list(pool.map(image, block))).tobytes())
+            advance(len(block))
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _image(source: Source, side: int, index: int) -> np.ndarray:
+    try:
+        image = np.asarray(source.images[index])
+    except (OSError, SyntaxError, ValueError) as error:  # what Pillow raises on a bad file
+        raise UserError(f"cannot decode {source.where(index)}: {error}") from None
+    if image.shape != (side, side, 3) or image.dtype != np.uint8:
+        found = f"{image.dtype} {image.shape}"
+        raise UserError(f"{source.where(index)} is {found}, not uint8 {(side, side, 3)}")
+    return image
+
+
+@contextlib.contextmanager
+def _progress(name: str, total: int) -> Iterator[Callable[[int], None]]:
+    from rich.console import Console
+    from rich.progress import Progress
+
+    with Progress(console=Console(stderr=True), disable=not sys.stderr.isatty()) as progress:
+        task = progress.add_task(f"decoding {name}", total=total)
+        yield lambda count: progress.advance(task, count)
+
+
+def split_hash(splits: Mapping[str, np.ndarray]) -> str:
+    """16 hex digits that say which image is in which split, in which order."""
+    text = b"".join(np.asarray(splits[name], dtype="<i8").tobytes() + b"|" for name in SPLITS)
+    return hashlib.sha256(text).hexdigest()[:16]
+
+
+def _sha256(array: np.ndarray) -> str:
+    return hashlib.sha256(array).hexdigest()  # type: ignore[arg-type]
