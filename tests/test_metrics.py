@@ -1,0 +1,174 @@
+"""Codebook metrics against sums done by hand and against simulation."""
+
+import math
+
+import numpy as np
+import pytest
+
+from collapsebench import metrics
+
+
+@pytest.mark.parametrize(
+    ("counts", "perplexity", "usage", "dead", "collapsed"),
+    [
+        pytest.param([7, 0, 0, 0], 1.0, 0.25, 3, True, id="one code"),
+        pytest.param([3, 3, 3, 3], 4.0, 1.0, 0, False, id="uniform"),
+        pytest.param([5, 5, 0, 0], 2.0, 0.5, 2, False, id="half, just not collapsed"),
+        pytest.param([2, 1, 1, 0], 2 * math.sqrt(2), 0.75, 1, False, id="1/2 1/4 1/4"),
+    ],
+)
+def test_counts_by_hand(counts, perplexity, usage, dead, collapsed):
+    counts = np.array(counts)
+    assert metrics.perplexity(counts) == pytest.approx(perplexity)
+    assert metrics.relative_perplexity(counts) == pytest.approx(perplexity / 4)
+    assert metrics.usage(counts) == usage
+    assert metrics.dead_codes(counts) == dead
+    assert metrics.collapsed(counts) is collapsed
+
+
+def test_full_use_with_a_low_perplexity_is_collapse():
+    counts = np.ones(100, dtype=np.int64)
+    counts[0] = 10_000
+    assert metrics.usage(counts) == 1
+    assert metrics.relative_perplexity(counts) < metrics.COLLAPSED_RELATIVE_PERPLEXITY
+    assert metrics.collapsed(counts)
+
+
+def test_tokens_are_counted_whatever_their_shape_and_type():
+    tokens = np.array([[[0, 2], [2, 3]]], dtype=np.uint8)
+    assert metrics.counts(tokens, 5).tolist() == [1, 0, 2, 1, 0]
+    assert metrics.counts(tokens.astype(np.uint64), 5).tolist() == [1, 0, 2, 1, 0]
+
+
+@pytest.mark.parametrize(
+    ("tokens", "message"),
+    [
+        pytest.param([0.0, 1.0], "integers, not float64", id="floats"),
+        pytest.param([0, -1], "-1 is negative", id="negative"),
+        pytest.param([0, 4], "4 is outside a codebook of 4 codes", id="too large"),
+    ],
+)
+def test_bad_tokens_are_refused(tokens, message):
+    with pytest.raises(ValueError, match=message):
+        metrics.counts(tokens, 4)
+
+
+def test_no_tokens_have_no_entropy():
+    with pytest.raises(ValueError, match="no tokens"):
+        metrics.perplexity(np.zeros(4, dtype=np.int64))
+
+
+def test_batch_mean_drops_the_last_partial_batch_and_is_biased():
+    # batches {0,0}, {1,1} have perplexity 1 each, pooled they have 2; the fifth row is dropped
+    tokens = np.array([0, 0, 1, 1, 1]).reshape(5, 1, 1)
+    assert metrics.perplexity_batch_mean(tokens, 2, batch_size=2) == 1.0
+    assert metrics.perplexity(metrics.counts(tokens[:4], 2)) == pytest.approx(2.0)
+    assert math.isnan(metrics.perplexity_batch_mean(tokens, 2))
+
+
+@pytest.mark.parametrize(("n", "size"), [(17, 3), (2, 2), (500, 40), (100, 1000), (3000, 1000)])
+def test_ceilings_are_what_uniform_use_gives_on_average(n, size):
+    rng = np.random.default_rng(n)
+    drawn = rng.multinomial(n, np.full(size, 1 / size), 4000)
+    best = metrics.ceilings(n, size)
+    entropy = np.array([metrics.entropy(counts) for counts in drawn])
+    spread = 5 * entropy.std() / math.sqrt(len(entropy)) + 1e-9
+    assert best["unigram_entropy"] == pytest.approx(entropy.mean(), abs=spread)
+    assert best["perplexity"] == pytest.approx(math.exp(best["unigram_entropy"]))
+    usage = (drawn > 0).mean(axis=1)
+    assert best["usage"] == pytest.approx(usage.mean(), abs=5 * usage.std() / 60 + 1e-5)
+    assert best["dead_codes"] == pytest.approx((1 - best["usage"]) * size)
+
+
+def test_ceilings_at_the_ends():
+    assert metrics.ceilings(1, 5)["perplexity"] == pytest.approx(1.0)  # one token, one code
+    assert metrics.ceilings(9, 1)["perplexity"] == 1.0
+    assert metrics.ceilings(10**9, 4096)["relative_perplexity"] == pytest.approx(1.0, abs=1e-5)
+    assert metrics.ceilings(10**9, 2)["perplexity"] == pytest.approx(2.0)
+    batch = metrics.ceilings(10**6, 512, batch_tokens=128)["perplexity_batch_mean"]
+    assert batch == pytest.approx(metrics.perplexity_ceiling(128, 512))
+
+
+def test_uniform_tokens_in_a_large_codebook_are_full_use():
+    tokens = np.random.default_rng(0).integers(0, 65_536, 640_000)
+    counts = metrics.counts(tokens, 65_536)
+    best = metrics.ceilings(len(tokens), 65_536)
+    assert metrics.verdict(counts) == "healthy"
+    assert metrics.perplexity(counts) == pytest.approx(best["perplexity"], rel=2e-3)
+    assert metrics.usage(counts) == pytest.approx(best["usage"], abs=2e-4)
+
+
+@pytest.mark.parametrize(
+    ("n", "used", "verdict"),
+    [
+        pytest.param(200, 1000, "too few tokens to tell", id="uniform, few"),
+        pytest.param(200, 5, "collapsed", id="few, and five codes have them all"),
+        pytest.param(50, 5, "too few tokens to tell", id="no verdict could be good"),
+        pytest.param(20_000, 400, "collapsed", id="usage below half"),
+        pytest.param(20_000, 1000, "healthy", id="many"),
+    ],
+)
+def test_verdict_never_blames_a_small_sample(n, used, verdict):
+    tokens = np.random.default_rng(1).integers(0, used, n)
+    assert metrics.verdict(metrics.counts(tokens, 1000)) == verdict
+
+
+def test_chao_shen_corrects_what_few_tokens_hide():
+    tokens = np.random.default_rng(2).integers(0, 4096, 4096)  # uniform on half of the codes
+    counts = metrics.counts(tokens, 8192)
+    assert metrics.entropy(counts) < math.log(4096) - 0.4
+    assert metrics.entropy_chao_shen(counts) == pytest.approx(math.log(4096), abs=0.15)
+
+
+def test_chao_shen_by_hand():
+    # n 4, one singleton: coverage 3/4, p = 9/16 and 3/16, seen with 1 - (1 - p)^4
+    expected = sum(-p * math.log(p) / (1 - (1 - p) ** 4) for p in (9 / 16, 3 / 16))
+    assert metrics.entropy_chao_shen(np.array([3, 1, 0])) == pytest.approx(expected)
+    assert metrics.entropy_chao_shen(np.array([9, 0])) == 0
+    assert metrics.entropy_chao_shen(np.array([1, 1])) == math.log(2)  # 1.58 before the limit
+
+
+def test_effective_rank_counts_directions():
+    assert metrics.effective_rank(np.eye(5, 3)) == pytest.approx(3.0)
+    assert metrics.effective_rank(np.outer([1, 2, 3], [1, 1])) == pytest.approx(1.0)
+    # singular values 3, 1: entropy of 3/4, 1/4
+    expected = math.exp(0.75 * math.log(4 / 3) + 0.25 * math.log(4))
+    assert metrics.effective_rank(np.diag([3.0, 1.0])) == pytest.approx(expected)
+    assert metrics.effective_rank(np.zeros((4, 2))) == 0
+
+
+def test_duplicates_are_rows_equal_within_the_tolerance():
+    codebook = np.array([[1.0, 2.0], [1.0, 2.0 + 1e-9], [1.0, 2.1], [1.0, 2.0]])
+    assert metrics.duplicate_codes(codebook) == 2
+    assert metrics.duplicate_codes(codebook, tolerance=0.5) == 3
+    assert metrics.duplicate_codes(np.zeros((4, 2))) == 3
+    assert metrics.duplicate_codes(1e-20 * codebook) == 2  # relative to the codebook's own scale
+
+
+def test_psnr_in_decibels():
+    assert metrics.psnr(0.01) == pytest.approx(20.0)
+    assert metrics.psnr(0.0) == math.inf
+
+
+def test_codebook_metrics_hold_every_metric():
+    tokens = np.repeat(np.arange(4), 64).reshape(256, 1)
+    values = metrics.codebook_metrics(tokens, 8, np.eye(8)[:, :2])
+    assert values == pytest.approx(
+        {
+            "perplexity": 4.0,
+            "perplexity_batch_mean": 2.0,
+            "relative_perplexity": 0.5,
+            "usage": 0.5,
+            "dead_codes": 4.0,
+            "collapsed": 0.0,
+            "unigram_entropy": math.log(4),
+            "effective_rank": 2.0,
+            "duplicate_codes": 5.0,
+        }
+    )
+
+
+@pytest.mark.parametrize("shape", [(7, 2), (8,), (8, 2, 1)])
+def test_codebook_of_the_wrong_shape_is_refused(shape):
+    with pytest.raises(ValueError, match="codebook has shape"):
+        metrics.codebook_metrics([0, 1], 8, np.zeros(shape))
