@@ -1,0 +1,37 @@
+"""How good the images are: Fréchet distances, precision and recall, and their protocol.
+
+Features and the Fréchet formula are torch-fidelity's, precision and recall prdc's; one pass of the
+extractor over each set of images feeds both.
+"""
+
+from collapsebench.fidelity.distances import (
+    frechet_distance,
+    nearest,
+    precision_recall,
+    statistics,
+    unique_fraction,
+)
+from collapsebench.fidelity.extractors import EXTRACTORS, Extractor, features, load_extractor
+from collapsebench.fidelity.scoring import Scored, protocol_id, score
+from collapsebench.fidelity.weights import download_inception, hub_weights, inception_weights
+
+implementation: int = 1  # bumped when a number of the score stage changes; part of its id
+
+__all__ = [
+    "EXTRACTORS",
+    "Extractor",
+    "Scored",
+    "download_inception",
+    "features",
+    "frechet_distance",
+    "hub_weights",
+    "implementation",
+    "inception_weights",
+    "load_extractor",
+    "nearest",
+    "precision_recall",
+    "protocol_id",
+    "score",
+    "statistics",
+    "unique_fraction",
+]

@@ -1,0 +1,30 @@
+"""Which name a measured distance may carry in print.
+
+"FID" is a claim about one network, one layer and one number of images. Only what meets it gets the
+name; every other Fréchet distance prints the extractor it was measured with.
+"""
+
+from __future__ import annotations
+
+INCEPTION = "inception-v3-compat"
+FID_NAMES = {"full": "FID", "quick": "FID_10k"}  # scoring protocol -> name with Inception features
+DISTANCES = {"gfd": "{}", "rfd": "r{}", "fd_gap": "{} gap"}
+
+
+def metric_label(metric: str, extractor: str, verified: bool, protocol_name: str) -> str:
+    """The printed name of a metric of the score stage.
+
+    Args:
+        metric: "gfd", "rfd", "fd_gap"; every other metric keeps its name.
+        extractor: id of the feature extractor, as recorded with the value.
+        verified: whether the hash of its weights was checked against the published one.
+        protocol_name: a key of ``settings.PROTOCOLS``.
+
+    Returns:
+        "FID" for prior samples, verified Inception weights and the protocol "full"; "FID_10k" with
+        "quick"; else "FD[extractor]". Reconstructions get the prefix "r".
+    """
+    if metric not in DISTANCES:
+        return metric
+    named = extractor == INCEPTION and verified and protocol_name in FID_NAMES
+    return DISTANCES[metric].format(FID_NAMES[protocol_name] if named else f"FD[{extractor}]")
