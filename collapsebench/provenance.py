@@ -13,8 +13,6 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from collapsebench import __version__
-
 PACKAGES = ("torch", "torchvision", "torch-fidelity", "prdc", "numpy", "scipy", "scikit-learn")
 
 
@@ -23,7 +21,7 @@ def facts() -> dict[str, Any]:
     """Columns of ``runs`` that hold for this process."""
     sha, dirty = git_state(Path(__file__).parent)
     return {
-        "package_version": __version__,
+        "package_version": version("collapsebench"),
         "versions": json.dumps({"python": platform.python_version()} | installed(), sort_keys=True),
         "git_sha": sha,
         "git_dirty": dirty,

@@ -1,0 +1,139 @@
+"""What ``run`` shows while it works: a live table on a terminal, plain lines elsewhere."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from rich.console import Console
+from rich.live import Live
+from rich.table import Table
+
+from collapsebench.jobs import Job
+from collapsebench.launch.local import Event, Running
+from collapsebench.launch.outcomes import progress
+from collapsebench.launch.tasks import Task
+from collapsebench.store import STATUSES
+
+SAY_S = 60.0  # between two lines about running jobs where there is no terminal
+COLLAPSING = 0.5  # a perplexity below this share of its earlier best is worth a word
+
+
+class Board:
+    """Follows a local run; use as a context manager."""
+
+    def __init__(self, todo: Sequence[Task], results: Path, slots: int):
+        self.results, self.slots = results, slots
+        self.total = len(todo)
+        self.ended = 0
+        self.began = self.said = time.monotonic()
+        self.best: dict[str, tuple[float, int]] = {}
+        self.console = Console(stderr=False)
+        self.live = (
+            Live(console=self.console, refresh_per_second=4) if sys.stdout.isatty() else None
+        )
+
+    def __enter__(self) -> Board:
+        if self.live is not None:
+            self.live.__enter__()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self.live is not None:
+            self.live.__exit__(kind, error, trace)
+
+    def on_event(self, event: Event) -> None:
+        """A job started or ended."""
+        what, job, status = event
+        if what == "ended":
+            self.ended += status in STATUSES  # not if it will be tried again
+            state = progress(self.results / "jobs" / job.job_id)
+            text = f"[{self.ended}/{self.total}] {name(job)} {status} {values(state)}".rstrip()
+            self.console.print(f"{text}  {self.eta()}", highlight=False, markup=False)
+
+    def on_poll(self, running: Sequence[Running]) -> None:
+        """Redraws the table; without a terminal, a line per job now and then."""
+        if self.live is None:
+            self._say(running)
+            return
+        table = Table(box=None, pad_edge=False)
+        for column in ("job", "stage", "progress", "state"):
+            table.add_column(column, no_wrap=column == "job")
+        for r in running:
+            state = progress(self.results / "jobs" / r.task.job.job_id)
+            share = f"{state['done']}/{state['total']}" if state else "starting"
+            table.add_row(
+                name(r.task.job),
+                state.get("stage", ""),
+                share,
+                values(state) + self.warning(r.task.job, state),
+            )
+        table.caption = f"{self.ended} of {self.total} tasks done, {self.eta()}"
+        self.live.update(table)
+
+    def _say(self, running: Sequence[Running]) -> None:
+        if time.monotonic() - self.said < SAY_S:
+            return
+        self.said = time.monotonic()
+        for r in running:
+            state = progress(self.results / "jobs" / r.task.job.job_id)
+            if state:
+                text = f"{name(r.task.job)} {state['stage']} {state['done']}/{state['total']}"
+                more = values(state) + self.warning(r.task.job, state)
+                self.console.print(f"{text} {more}", highlight=False, markup=False)
+
+    def eta(self) -> str:
+        """Time left, from the tasks that ended."""
+        if not self.ended or self.ended == self.total:
+            return ""
+        left = (time.monotonic() - self.began) / self.ended * (self.total - self.ended)
+        return f"about {duration(left)} left"
+
+    def warning(self, job: Job, state: dict[str, Any]) -> str:
+        """A word when a codebook is collapsing before one's eyes."""
+        now = state.get("values", {}).get("perplexity")
+        if now is None or state.get("stage") != "train":
+            return ""
+        best, step = self.best.get(job.job_id, (0.0, 0))
+        if now >= best:
+            self.best[job.job_id] = (now, state["done"])
+            return ""
+        return (
+            f"  collapsing: {best:.0f} → {now:.0f} since step {step}"
+            if now < COLLAPSING * best
+            else ""
+        )
+
+
+def name(job: Job) -> str:
+    """One job in a few words."""
+    size = f"{job.codebook_size}×{job.code_dim}"
+    words = [job.label, job.settings_label, job.dataset, size, f"seed {job.seed}"]
+    return " ".join(word for word in words if word)
+
+
+def values(state: dict[str, Any]) -> str:
+    """The last numbers of a job."""
+    found = state.get("values", {})
+    shown = [
+        f"{k} {found[k]:.4g}"
+        for k in ("mse", "perplexity", "usage", "prior_held_out", "gfd")
+        if isinstance(found.get(k), float)
+    ]
+    return ", ".join(shown)
+
+
+def duration(seconds: float) -> str:
+    """Seconds in the unit one would say them in."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

@@ -1,0 +1,34 @@
+"""Which accelerators this machine has, without loading torch."""
+
+from __future__ import annotations
+
+import functools
+import os
+from collections.abc import Sequence
+
+
+@functools.cache
+def gpus() -> tuple[str, ...]:
+    """Indices of the NVIDIA GPUs that this process may use; none without a driver."""
+    if (visible := os.environ.get("CUDA_VISIBLE_DEVICES")) is not None:
+        return tuple(part.strip() for part in visible.split(",") if part.strip())
+    import pynvml
+
+    try:
+        pynvml.nvmlInit()
+        return tuple(str(i) for i in range(pynvml.nvmlDeviceGetCount()))
+    except pynvml.NVMLError:
+        return ()
+
+
+def kind(found: Sequence[str]) -> str:
+    """The device that costs are reckoned for: the first GPU's kind if it is known, else cpu."""
+    if not found:
+        return "cpu"
+    import pynvml
+
+    try:
+        name = pynvml.nvmlDeviceGetName(pynvml.nvmlDeviceGetHandleByIndex(0)).lower()
+    except pynvml.NVMLError:
+        return "a100"
+    return next((known for known in ("h100", "h200") if known in name), "a100")

@@ -1,0 +1,54 @@
+"""Durations and times of day as people write them on a command line."""
+
+from __future__ import annotations
+
+import re
+import time
+from datetime import datetime, timedelta
+
+from collapsebench.settings import UserError
+
+UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+
+
+def seconds(option: str, text: str | None) -> float | None:
+    """``90m`` -> 5400.0; None stays None.
+
+    Raises:
+        UserError: not a number and a unit.
+    """
+    if text is None:
+        return None
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)([smhd])", text)
+    if not found:
+        raise UserError(f"{option} {text!r} must be a number and s, m, h or d, like 90m")
+    return float(found[1]) * UNITS[found[2]]
+
+
+def deadline(until: str | None, budget: str | None) -> float | None:
+    """The earlier of ``--until`` and now + ``--budget``, as ``time.time()``.
+
+    Raises:
+        UserError: either is not of its form.
+    """
+    ends = []
+    if (length := seconds("--budget", budget)) is not None:
+        ends.append(time.time() + length)
+    if until is not None:
+        ends.append(clock(until))
+    return min(ends, default=None)
+
+
+def clock(text: str) -> float:
+    """``09:00`` -> its next occurrence in local time, as ``time.time()``.
+
+    Raises:
+        UserError: not a time of day.
+    """
+    try:
+        at = datetime.strptime(text, "%H:%M").time()
+    except ValueError:
+        raise UserError(f"--until {text!r} must be a time like 09:00") from None
+    now = datetime.now()
+    then = datetime.combine(now.date(), at)
+    return (then if then > now else then + timedelta(days=1)).timestamp()

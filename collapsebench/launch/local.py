@@ -1,0 +1,234 @@
+"""Jobs on this machine: slots with a share of the processor or a GPU, one subprocess per job."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from collapsebench import claims, store
+from collapsebench.jobs import Job
+from collapsebench.launch.outcomes import record, status_of
+from collapsebench.launch.stop import CANCEL, Signals
+from collapsebench.launch.tasks import Slot, Task, again
+from collapsebench.launch.work import TAKEN, Order, spawn
+
+POLL_S = 0.2
+LOOK_S = 1.0  # between two looks at a job that somebody else holds
+GRACE_S = 60.0  # what a job that should have ended gets before it is killed
+
+
+@dataclass(frozen=True)
+class Rules:
+    """When to stop and what to try again.
+
+    Attributes:
+        timeout_s: wall time after which a task ends with status ``timeout``.
+        retries: how often an error or a time-out is tried again.
+        fail_fast: start nothing more after a first failure.
+        until: ``time.time()`` after which nothing more is started.
+    """
+
+    timeout_s: float | None = None
+    retries: int = 0
+    fail_fast: bool = False
+    until: float | None = None
+
+
+@dataclass
+class Running:
+    """A started task."""
+
+    task: Task
+    process: subprocess.Popen[bytes]
+    slot: Slot
+    began: float
+
+
+Event = tuple[str, Job, str]  # what happened ("started", "ended"), whose, status
+
+
+def run(
+    todo: Sequence[Task],
+    results: Path,
+    places: Sequence[Slot],
+    rules: Rules,
+    *,
+    on_event: Callable[[Event], None] = lambda event: None,
+    on_poll: Callable[[list[Running]], None] = lambda running: None,
+) -> dict[str, str]:
+    """Works through tasks, as many at a time as there are slots; returns job_id -> last status.
+
+    What another ``run`` on this folder works on is left to it. After a first Ctrl-C or SIGTERM
+    what runs writes its checkpoint and ends as ``interrupted``; after a second it is killed.
+
+    Args:
+        todo: tasks in order; a later task of a job waits for an earlier one of it.
+        results: the results folder; each job's output goes to its ``log.txt``.
+        places: from ``tasks.slots``.
+        rules: limits and retries.
+        on_event: called when a job starts or ends.
+        on_poll: called every 0.2 s with what is running.
+    """
+    crew = Crew(todo, results, places, rules, on_event)
+    with Signals() as signals:
+        try:
+            while crew.busy(stopping=signals.count > 0):
+                if not signals.count:
+                    crew.start()
+                time.sleep(POLL_S)
+                on_poll(crew.running)
+                crew.stop(signals.count)
+                crew.collect()
+        finally:
+            for r in crew.running:
+                r.process.kill()
+    return crew.statuses
+
+
+class Crew:
+    """The state of one local run."""
+
+    def __init__(
+        self,
+        todo: Sequence[Task],
+        results: Path,
+        places: Sequence[Slot],
+        rules: Rules,
+        on_event: Callable[[Event], None],
+    ):
+        self.waiting, self.free = list(todo), list(places)
+        self.results, self.rules, self.on_event = results, rules, on_event
+        self.running: list[Running] = []
+        self.statuses: dict[str, str] = {}
+        self.watch = claims.Watch()
+        self.look_again: dict[str, float] = {}  # job_id -> when, for jobs held by others
+        self.told = 0  # how often the running tasks were told to stop
+        self.broken = False  # nothing more can be started: the folder is full or read-only
+
+    def busy(self, stopping: bool) -> bool:
+        """Whether there is anything left to do or to wait for."""
+        return bool(self.running) or not (stopping or self._over() or not self.waiting)
+
+    def start(self) -> None:
+        """Fills the free slots."""
+        while self.free and not self._over() and (task := self._next()):
+            self.waiting.remove(task)
+            try:
+                self._start(task, self.free[0])
+            except OSError as error:
+                self.broken = True
+                self._fail(task, "error", f"cannot be started: {error}")
+
+    def stop(self, told: int) -> None:
+        """Passes new signals on, a second one as a kill, and ends what outlived its limit."""
+        if told > self.told:
+            self.told = told
+            for r in self.running:
+                r.process.send_signal(signal.SIGTERM if told == 1 else signal.SIGKILL)
+        for r in self.running:
+            if self._overdue(r):
+                r.process.kill()
+
+    def collect(self) -> None:
+        """Takes in what ended, and decides what is tried again."""
+        for ended in [r for r in self.running if r.process.poll() is not None]:
+            self.running.remove(ended)
+            self.free.append(ended.slot)
+            task, code = ended.task, ended.process.returncode
+            if code == TAKEN:
+                self.waiting.insert(0, task)
+                continue
+            status = self._outcome(ended)
+            failure = "killed" if code < 0 and status == "error" else status
+            following = again(task, failure, self.rules.retries)
+            later = [t for t in self.waiting if t.job.job_id == task.job.job_id]
+            self.waiting = [t for t in self.waiting if t not in later]
+            if following is not None:
+                self.waiting += [following, *later]
+                status += ", will be tried again"
+            elif status == "done":
+                self.waiting += later
+            self._end(task.job, status)
+
+    def _over(self) -> bool:
+        """Whether nothing more is to be started."""
+        late = self.rules.until is not None and time.time() > self.rules.until
+        failed = any(s not in (*store.FINAL, "interrupted") for s in self.statuses.values())
+        return late or self.broken or (self.rules.fail_fast and failed)
+
+    def _next(self) -> Task | None:
+        """The first task that can start: what others hold or have done is passed over."""
+        if any(r.task.alone for r in self.running):
+            return None
+        seen = {r.task.job.job_id for r in self.running}
+        for task in list(self.waiting):
+            if task.job.job_id in seen or (task.alone and self.running):
+                continue
+            seen.add(task.job.job_id)
+            if self._held(task.job):
+                continue
+            left = task.job.pending(self.results)
+            if left and left[0] in task.stages:
+                return task
+            self.waiting.remove(task)  # done by another run, or an earlier stage failed in one
+            if not left:
+                self._end(task.job, "done")
+        return None
+
+    def _held(self, job: Job) -> bool:
+        if time.monotonic() < self.look_again.get(job.job_id, 0.0):
+            return True
+        held = not self.watch.free(self.results / "jobs" / job.job_id)
+        if held:
+            self.look_again[job.job_id] = time.monotonic() + LOOK_S
+        return held
+
+    def _start(self, task: Task, slot: Slot) -> None:
+        folder = task.job.queue(self.results)
+        (folder / CANCEL).unlink(missing_ok=True)
+        order = Order(
+            folder,
+            task.stages,
+            threads=slot.threads,
+            limit_s=self.rules.timeout_s or 0.0,
+            wait=claims.holder(folder) is not None,  # a dead one of another host: wait and see
+        )
+        place = {"OMP_NUM_THREADS": str(slot.threads), "CUDA_VISIBLE_DEVICES": slot.gpu}
+        process = spawn(order, place)
+        self.free.remove(slot)
+        self.running.append(Running(task, process, slot, time.monotonic()))
+        self.on_event(("started", task.job, "running"))
+
+    def _overdue(self, r: Running) -> bool:
+        limit = self.rules.timeout_s
+        return limit is not None and time.monotonic() - r.began > limit + GRACE_S
+
+    def _outcome(self, ended: Running) -> str:
+        """The status of an ended process; one that died without a word leaves a row all the same.
+
+        A process that somebody killed while it was told to stop is merely interrupted.
+        """
+        code, task = ended.process.returncode, ended.task
+        if code >= 0:
+            status = status_of(code, self.results / "jobs" / task.job.job_id)
+            return status or self._fail(task, "error", f"exit code {code}; see the log")
+        if self.told:
+            return "interrupted"
+        if self._overdue(ended):
+            limit = self.rules.timeout_s or 0.0
+            return self._fail(task, "timeout", f"killed {GRACE_S:.0f} s after {limit:.0f} s")
+        return self._fail(task, "error", f"killed by {signal.Signals(-code).name}")
+
+    def _fail(self, task: Task, status: str, message: str) -> str:
+        record(self.results, task, status, message, "local")
+        self.statuses[task.job.job_id] = status
+        return status
+
+    def _end(self, job: Job, status: str) -> None:
+        self.statuses[job.job_id] = status.partition(",")[0]
+        self.look_again.pop(job.job_id, None)
+        self.on_event(("ended", job, status))

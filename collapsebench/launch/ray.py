@@ -1,0 +1,183 @@
+"""Jobs on a Ray cluster, an existing one or one of this machine alone."""
+
+from __future__ import annotations
+
+import math
+import os
+import signal
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from collapsebench.launch import site
+from collapsebench.launch.local import Event, Rules
+from collapsebench.launch.outcomes import record, status_of
+from collapsebench.launch.stop import Signals
+from collapsebench.launch.tasks import Task, again
+from collapsebench.launch.work import Order, spawn
+from collapsebench.settings import UserError
+from collapsebench.store import FINAL
+
+POLL_S = 0.5
+HANDED_ON = "COLLAPSEBENCH_"  # environment variables that reach the workers
+
+
+def run(
+    todo: Sequence[Task],
+    results: Path,
+    rules: Rules,
+    cluster: site.Ray,
+    *,
+    on_event: Callable[[Event], None] = lambda event: None,
+) -> dict[str, str]:
+    """Works through tasks on a cluster that sees the results folder; returns job_id -> status.
+
+    A lost worker or node costs what came after the job's last checkpoint: Ray starts the task
+    elsewhere, and it goes on once the claim of the dead process is stale.
+
+    Raises:
+        UserError: Ray is not installed, or the cluster does not answer.
+    """
+    ray = connect(cluster)
+    fleet = Fleet(ray, results, rules, cluster, on_event)
+    with Signals() as signals:
+        try:
+            for task in todo:
+                fleet.take(task)
+            while fleet.running:
+                fleet.stop(signals.count)
+                fleet.collect()
+        finally:
+            ray.shutdown()
+    return fleet.statuses
+
+
+def connect(cluster: site.Ray) -> Any:
+    """The module ``ray``, connected; COLLAPSEBENCH_* variables reach its workers."""
+    try:
+        import ray
+    except ImportError:
+        raise UserError("--launcher ray needs Ray: pip install 'collapsebench[ray]'") from None
+    variables = {key: value for key, value in os.environ.items() if key.startswith(HANDED_ON)}
+    # An address in the environment would win over an empty one: "local" starts our own.
+    try:
+        ray.init(
+            address=cluster.address or "local",
+            runtime_env={"env_vars": variables},
+            log_to_driver=False,
+            ignore_reinit_error=True,
+        )
+    except (ConnectionError, RuntimeError, ValueError) as error:
+        raise UserError(f"no Ray cluster at {cluster.address!r}: {error}") from None
+    return ray
+
+
+def carry(order: Order) -> int:
+    """Runs in a worker: one job process, ended gently if the worker is told to stop.
+
+    Args:
+        order: what to run; waits for the claim of a process that may be dead.
+    """
+    import ray
+
+    task_id = ray.get_runtime_context().get_task_id() or ""
+    process = spawn(replace(order, launcher_job=task_id, parent=os.getpid()), {})
+    try:
+        while process.poll() is None:
+            time.sleep(POLL_S)
+    except KeyboardInterrupt:  # ray.cancel
+        process.send_signal(signal.SIGTERM)
+        process.wait()
+    return process.returncode
+
+
+class Fleet:
+    """The state of one run on Ray."""
+
+    def __init__(
+        self,
+        ray: Any,
+        results: Path,
+        rules: Rules,
+        cluster: site.Ray,
+        on_event: Callable[[Event], None],
+    ):
+        self.ray, self.results, self.rules = ray, results, rules
+        self.cluster, self.on_event = cluster, on_event
+        self.running: dict[Any, Task] = {}
+        self.later: dict[str, list[Task]] = {}  # job_id -> what waits for the job's first task
+        self.statuses: dict[str, str] = {}
+        self.told = 0
+
+    def take(self, task: Task) -> None:
+        """Starts a task, or lets it wait for an earlier one of its job."""
+        if task.job.job_id in self.later:
+            self.later[task.job.job_id].append(task)
+        else:
+            self.later[task.job.job_id] = []
+            self.start(task)
+
+    def start(self, task: Task) -> None:
+        """Hands a task to the cluster."""
+        gpus = self.cluster.gpus_per_job
+        order = Order(
+            task.job.queue(self.results).resolve(),
+            task.stages,
+            threads=max(1, int(self.cluster.cpus_per_job)),
+            launcher="ray",
+            limit_s=self.rules.timeout_s or 0.0,
+            wait=True,
+        )
+        remote = self.ray.remote(carry).options(
+            num_gpus=math.ceil(gpus) if task.alone else gpus,
+            num_cpus=self.cluster.cpus_per_job,
+            max_retries=self.cluster.losses,
+            name=f"{task.job.job_id} {','.join(task.stages)}",
+        )
+        self.running[remote.remote(order)] = task
+        self.on_event(("started", task.job, "running"))
+
+    def stop(self, told: int) -> None:
+        """Passes new signals on: the first lets jobs write their checkpoints."""
+        late = self.rules.until is not None and time.time() > self.rules.until
+        failed = self.rules.fail_fast and any(s not in FINAL for s in self.statuses.values())
+        told = max(told, 1 if late or failed else 0)
+        if told > self.told:
+            self.told = told
+            for reference in self.running:
+                self.ray.cancel(reference, force=told > 1, recursive=False)
+
+    def collect(self) -> None:
+        """Takes in what ended, and decides what is tried again."""
+        ended, _ = self.ray.wait(list(self.running), num_returns=1, timeout=POLL_S)
+        for reference in ended:
+            task = self.running.pop(reference)
+            status = self._outcome(reference, task)
+            following = again(task, status, self.rules.retries) if not self.told else None
+            if following is not None:
+                self.start(following)
+                continue
+            self.statuses[task.job.job_id] = status
+            self.on_event(("ended", task.job, status))
+            if status == "done" and not self.told and self.later[task.job.job_id]:
+                self.start(self.later[task.job.job_id].pop(0))
+
+    def _outcome(self, reference: Any, task: Task) -> str:
+        try:
+            code = self.ray.get(reference)
+        except self.ray.exceptions.TaskCancelledError:
+            return "interrupted"
+        except self.ray.exceptions.RayError as error:
+            if self.told:
+                return "interrupted"
+            return self._fail(task, f"{type(error).__name__}: {str(error).splitlines()[0]}")
+        if code < 0:
+            return self._fail(task, f"killed by {signal.Signals(-code).name}")
+        folder = self.results / "jobs" / task.job.job_id
+        return status_of(code, folder) or self._fail(task, f"exit code {code}; see the log")
+
+    def _fail(self, task: Task, message: str) -> str:
+        record(self.results, task, "error", message, "ray")
+        return "error"

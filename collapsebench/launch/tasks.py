@@ -1,0 +1,74 @@
+"""What is to be run, in which order, where, and what is tried again."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from collapsebench import provenance
+from collapsebench.jobs import Job, finished, pending
+
+FIRST = ("train", "encode")  # breadth first: every cell through these, then the rest
+
+
+@dataclass(frozen=True)
+class Task:
+    """Some stages of one job.
+
+    Attributes:
+        attempts: how often it failed before.
+        alone: to be run while nothing else runs here.
+    """
+
+    job: Job
+    stages: tuple[str, ...]
+    attempts: int = 0
+    alone: bool = False
+
+
+@dataclass(frozen=True)
+class Slot:
+    """A share of the machine: processor threads, and a GPU or "" for none."""
+
+    threads: int
+    gpu: str = ""
+
+
+def tasks(jobs: Sequence[Job], results: Path) -> list[Task]:
+    """What is missing, breadth first: train and encode of every cell, then what comes after."""
+    done = finished(results)
+    missing = [(job, pending(job, done)) for job in jobs]
+    found = []
+    for wanted in (lambda stage: stage in FIRST, lambda stage: stage not in FIRST):
+        for job, stages in missing:
+            if chosen := tuple(stage for stage in stages if wanted(stage)):
+                found.append(Task(job, chosen))
+    return found
+
+
+def slots(count: int, gpus: Sequence[str] = (), per_gpu: int = 1) -> list[Slot]:
+    """Slots over GPUs, ``per_gpu`` each, or ``count`` shares of the processor."""
+    if gpus:
+        places = [gpu for _ in range(per_gpu) for gpu in gpus]
+        share = max(1, provenance.cores() // len(places))
+        return [Slot(share, gpu) for gpu in places]
+    return [Slot(max(1, provenance.cores() // count))] * count
+
+
+def again(task: Task, failure: str, retries: int) -> Task | None:
+    """What to try after a failure, if anything.
+
+    Too little memory, and death by a signal (what the system does to the largest process when
+    memory ends), are tried once more with nothing beside them; errors and time-outs ``retries``
+    times; what diverged or was stopped by a person, never.
+
+    Args:
+        failure: a status, or ``killed``.
+    """
+    following = replace(task, attempts=task.attempts + 1)
+    if failure in ("out_of_memory", "killed"):
+        return None if task.alone else replace(following, alone=True)
+    if failure in ("error", "timeout") and task.attempts < retries:
+        return following
+    return None

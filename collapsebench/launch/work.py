@@ -1,0 +1,113 @@
+"""The process of one job: what every launcher starts."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from collapsebench import provenance, store
+from collapsebench.claims import Taken
+from collapsebench.jobs import Job
+from collapsebench.launch.stop import Stop
+from collapsebench.settings import STAGES
+
+TAKEN = 4  # exit code: somebody else works on this job
+EXIT_CODES = {"done": 0, "diverged": 0, "incompatible": 0, "interrupted": 3, "timeout": 5,
+              "cancelled": 6, "out_of_memory": 7, "error": 8}  # fmt: skip
+ALLOW_UNVERIFIED = "COLLAPSEBENCH_ALLOW_UNVERIFIED_WEIGHTS"
+
+
+@dataclass(frozen=True)
+class Order:
+    """How to run one job; a launcher writes it as a command, the job's process reads it.
+
+    Attributes:
+        threads: of the processor; 0 = all there are.
+        launcher_job: the id that the launcher's scheduler gave.
+        limit_s: wall time after which the job ends as ``timeout``; 0 = none.
+        wait: wait for another process that works on the job, instead of ending at once.
+        parent: process id whose end ends the job, or 0.
+    """
+
+    folder: Path
+    stages: tuple[str, ...] = STAGES
+    threads: int = 0
+    launcher: str = "local"
+    launcher_job: str = ""
+    limit_s: float = 0.0
+    wait: bool = False
+    parent: int = 0
+
+    def command(self) -> list[str]:
+        """The command line of the job's process."""
+        words = [sys.executable, "-m", "collapsebench", "job", str(self.folder)]
+        words += ["--stages", ",".join(self.stages), "--threads", str(self.threads)]
+        words += ["--launcher", self.launcher, "--launcher-job", self.launcher_job]
+        words += ["--limit-s", str(self.limit_s), "--parent", str(self.parent)]
+        return [*words, "--wait"] if self.wait else words
+
+
+def spawn(order: Order, environment: Mapping[str, str]) -> subprocess.Popen[bytes]:
+    """Starts the job's process, its output at the end of the job's ``log.txt``."""
+    with (order.folder / "log.txt").open("ab") as log:
+        return subprocess.Popen(
+            order.command(),
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            env=os.environ | {"PYTHONUNBUFFERED": "1"} | environment,
+            start_new_session=True,  # Ctrl-C reaches the launcher alone; it tells the job to stop
+        )
+
+
+def main(order: Order) -> int:
+    """Runs stages of the job in ``order.folder`` (``<results>/jobs/<id>``); returns the exit code.
+
+    Raises:
+        UserError: not a job's folder.
+    """
+    folder = order.folder
+    job = Job.load(folder)
+    stop = Stop(folder, order.limit_s, order.parent)
+    threads = first_threads(folder, order.threads or provenance.cores())
+
+    import torch
+
+    from collapsebench import runner
+    from collapsebench.bench import Bench
+
+    torch.set_num_threads(threads)
+    bench = Bench(
+        job=job,
+        folder=folder,
+        results=folder.parent.parent,
+        device=torch.device("cuda" if torch.cuda.is_available() else "cpu"),
+        threads=threads,
+        stop=stop,
+        launcher=order.launcher,
+        launcher_job=order.launcher_job,
+        allow_unverified_weights=bool(os.environ.get(ALLOW_UNVERIFIED)),
+    )
+    stop.lost = lambda: bench.claim is not None and bench.claim.lost
+    try:
+        status = runner.run(bench, order.stages, wait=order.wait)
+    except Taken as taken:
+        print(taken, flush=True)
+        return TAKEN
+    return EXIT_CODES[status]
+
+
+def first_threads(folder: Path, threads: int) -> int:
+    """The number of threads of the job's first start: a resumed run must round as it began."""
+    path = folder / "threads"
+    try:
+        return int(path.read_text())
+    except (OSError, ValueError):
+        store.replace_atomically(path, lambda p: p.write_text(str(threads)), Path.read_text)
+        return threads
+
+

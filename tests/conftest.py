@@ -1,0 +1,68 @@
+"""Shared pieces: a job small enough to train in a second, and a place for its data."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from collapsebench import jobs
+from collapsebench.bench import Bench
+from collapsebench.grid import Point
+from collapsebench.jobs import Job
+
+TINY = {
+    "train.steps": 20,
+    "train.horizon": 20,
+    "train.batch_size": 16,
+    "train.points": 4,
+    "vqvae.width": 8,
+    "vqvae.residual_width": 4,
+    "dalle.width": 8,
+    "sqvae.width": 8,
+    "prior.epochs": 1,
+    "prior.channels": 16,
+    "prior.blocks": 1,
+    "prior.layers": 1,
+    "score.protocol": "tiny",
+    "score.extractor": "cb-randconv-v1",
+}
+ALL = ("train", "encode", "prior", "sample", "score")
+
+
+@pytest.fixture(scope="session")
+def data_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("data")
+
+
+@pytest.fixture
+def tiny_job(data_root: Path):
+    """``tiny_job(method="edvae", seed=1, stages=(...), **{"method.beta": 1e-6})`` -> Job."""
+
+    def make(
+        method: str = "vq_vae",
+        seed: int = 42,
+        stages: tuple[str, ...] = ("train", "encode"),
+        codebook_size: int = 16,
+        **settings: object,
+    ) -> Job:
+        point = Point(
+            method, "", "digits", codebook_size, 4, seed, TINY | settings, tuple(settings)
+        )
+        return jobs.resolve(point, stages, "demo", data_root)
+
+    return make
+
+
+@pytest.fixture
+def bench(data_root: Path):
+    """``bench(job, results)`` -> the work bench of a queued job."""
+
+    def make(job: Job, results: Path) -> Bench:
+        folder = job.queue(results)
+        return Bench(
+            Job.load(folder), folder, results, torch.device("cpu"), threads=1, data_root=data_root
+        )
+
+    return make
