@@ -1,0 +1,105 @@
+"""Which rows stand for a grid, a results folder or a tag."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from collapsebench import baselines, store
+from collapsebench.check.rows import CELL
+from collapsebench.settings import UserError, did_you_mean
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Rows of the tables that a check reads.
+
+    Attributes:
+        name: what the user called it.
+        grid: what ``run`` wrote of the grid; {} for a tag or several grids.
+    """
+
+    name: str
+    metrics: pd.DataFrame
+    runs: pd.DataFrame
+    grid: Mapping[str, Any]
+
+
+def of_tag(tag: str, given: Path | None = None) -> Selection:
+    """The rows of a baseline.
+
+    Raises:
+        UserError: no such baseline, or a damaged one.
+    """
+    folder = baselines.find(tag, given)
+    baselines.manifest(folder)
+    return Selection(tag, store.read(folder, "metrics"), store.read(folder, "runs"), {})
+
+
+def of_grid(results: Path, name: str) -> Selection:
+    """The rows of a grid as it was last run in a results folder.
+
+    Raises:
+        UserError: it was not run there.
+    """
+    return _of_jobs(f"{results} ({name})", results, grid := read_grid(results, name), grid["jobs"])
+
+
+def of_folder(results: Path) -> Selection:
+    """The rows of all grids that were run in a results folder.
+
+    Raises:
+        UserError: none was, or two configurations carry the same name.
+    """
+    found = [read_grid(results, name) for name in grids(results)]
+    if not found:
+        raise UserError(f"{results}: neither a baseline's tag nor a folder where grids were run")
+    jobs = {job["job_id"]: job for grid in found for job in grid["jobs"]}
+    selection = _of_jobs(str(results), results, found[0] if len(found) == 1 else {}, jobs.values())
+    configurations = selection.metrics.drop_duplicates([*CELL, "config_id"])
+    if (twice := configurations[configurations.duplicated(CELL)]).size:
+        raise UserError(f"{results}: two configurations of {twice['label'].iloc[0]!r} in one cell")
+    return selection
+
+
+def grids(results: Path) -> list[str]:
+    """Names of the grids that were run in a results folder."""
+    return sorted(path.stem for path in (results / "grids").glob("*.json"))
+
+
+def read_grid(results: Path, name: str) -> dict[str, Any]:
+    """What ``run`` wrote of a grid.
+
+    Raises:
+        UserError: it was not run there.
+    """
+    path = results / "grids" / f"{name}.json"
+    if not path.is_file():
+        raise UserError(
+            f"grid {name!r} was not run in {results}{did_you_mean(name, grids(results))}"
+        )
+    found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return found
+
+
+def current(frame: pd.DataFrame, jobs: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
+    """The rows of these jobs' stages with the settings that the grid now has."""
+    wanted = {(job["job_id"], stage_id) for job in jobs for stage_id in job["stage_ids"].values()}
+    pairs = zip(frame["job_id"], frame["stage_id"], strict=True)
+    return frame[[pair in wanted for pair in pairs]]
+
+
+def _of_jobs(
+    name: str, results: Path, grid: Mapping[str, Any], jobs: Iterable[Mapping[str, Any]]
+) -> Selection:
+    jobs = list(jobs)
+    ids = {job["job_id"] for job in jobs}
+    metrics, runs = (
+        current(store.read(results, table, jobs=ids), jobs) for table in ("metrics", "runs")
+    )
+    return Selection(name, metrics, runs, grid)
