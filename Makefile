@@ -11,7 +11,7 @@ demo: $(INSTALLED)  ## six methods on built-in data, then the report
 	$(BIN)/collapsebench report --grid demo
 
 test: $(INSTALLED)  ## the default tests
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 test-slow: $(INSTALLED)  ## the tests that take minutes
 	$(BIN)/python -m pytest -m slow
@@ -22,6 +22,11 @@ check: $(INSTALLED)  ## format, lint, types, floors, citation
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python -m tests.citation
+
+check-numbers: $(INSTALLED)  ## small trainings against the frozen ones: levels 0, 1 and 2
+	rm -rf build/numbers
+	$(BIN)/collapsebench run --grid ci -r build/numbers -y
+	$(BIN)/collapsebench check --fail-on worse -r build/numbers
 
 fix: $(INSTALLED)  ## what can be mended by itself
 	$(BIN)/ruff format .

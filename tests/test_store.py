@@ -47,7 +47,7 @@ def test_torn_and_foreign_files_are_named_and_skipped(tmp_path):
     good = store.write(tmp_path, "metrics", "good", [ROW])
     (tmp_path / "metrics" / "torn.parquet").write_bytes(good.read_bytes()[:200])
     pq.write_table(pa.table({"x": [1]}), tmp_path / "metrics" / "foreign.parquet")
-    with pytest.warns(UserWarning) as caught:
+    with pytest.warns(UserWarning, match="skipped") as caught:
         frame = store.read(tmp_path, "metrics")
     assert len(frame) == 1
     assert sorted(str(w.message).split(": ")[0].rsplit("/", 1)[1] for w in caught) == [

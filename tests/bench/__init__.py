@@ -1,0 +1,1 @@
+"""Performance: each file has ``rows()``; run on an idle machine by ``make bench``."""
