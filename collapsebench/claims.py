@@ -185,6 +185,12 @@ def alive(found: dict[str, Any]) -> bool:
         return False
 
 
+def held(folder: Path) -> bool:
+    """Whether somebody works on the job, as far as one look can tell."""
+    found = holder(folder)
+    return found is not None and alive(found)
+
+
 def describe(found: dict[str, Any] | None) -> str:
     """Process and host, for a message."""
     return f"process {found['pid']} on {found['host']}" if found else "another process"

@@ -161,7 +161,7 @@ def plan(
     network: Networks = None, dataset: Datasets = None, codebook_size: Sizes = "",
     code_dim: Dims = "", seed: SeedList = None, seeds: SeedCount = None, set_: Set = None,
     only: Only = None, results: Results = Path("results"), data_root: DataRoot = None,
-    device: Annotated[str, typer.Option(help="Whose hours: a100 or cpu.")] = "",
+    device: Annotated[str, typer.Option(help="Whose hours: a100, h100, h200 or cpu.")] = "",
     as_json: Json = False,
 ) -> None:  # fmt: skip
     """What a grid would do: jobs, what is done, what it costs, what is missing."""
@@ -171,7 +171,7 @@ def plan(
     chosen = choice(grid, scale, method, network, dataset, codebook_size, code_dim, seed, seeds,
                     set_, only, data_root)  # fmt: skip
     loaded, jobs = chosen.jobs()
-    found = plans.plan(loaded, jobs, results, device or devices.kind(), data_root)
+    found = plans.plan(loaded, jobs, results, device or devices.kind(devices.gpus()), data_root)
     show(found.as_dict()) if as_json else plans.show(found)
 
 
@@ -185,9 +185,13 @@ def run(
     gpus: Annotated[str | None, how(help="Like 0,1; '' for none. Default: all.")] = None,
     jobs_per_gpu: Annotated[int, how(help="Jobs at a time on each GPU.", min=1)] = 1,
     timeout: Annotated[str | None, how(help="Per task, like 90m or 24h.")] = None,
+    checkpoint: Annotated[str | None, how(help="How often, like 5m; else 60s.")] = None,
     until: Annotated[str | None, how(help="Start nothing after this time, like 09:00.")] = None,
     budget: Annotated[str | None, how(help="Start nothing after this long, like 8h.")] = None,
+    retries: Annotated[int, how(help="Try errors and time-outs again, so often.", min=0)] = 0,
     fail_fast: Annotated[bool, how("--fail-fast", help="Stop at a first failure.")] = False,
+    launcher: Annotated[str, how(help="local, slurm or ray.")] = "local",
+    wait: Annotated[bool, how("--wait", help="Stay until what was queued has ended.")] = False,
     dry_run: Annotated[bool, how("--dry-run", help="Only the plan.")] = False,
     yes: Annotated[bool, how("-y", "--yes", help="Accept the cost.")] = False,
     debug: Annotated[bool, how("--debug", help="One process, whole tracebacks.")] = False,
@@ -206,7 +210,8 @@ def run(
     options = start.Options(
         slots=slots, gpus=None if gpus is None else tuple(g for g in gpus.split(",") if g),
         jobs_per_gpu=jobs_per_gpu, timeout=timeout, until=until, budget=budget,
-        fail_fast=fail_fast, dry_run=dry_run, yes=yes, debug=debug, weights=inception_weights,
+        checkpoint=checkpoint, retries=retries, fail_fast=fail_fast, launcher=launcher, wait=wait,
+        dry_run=dry_run, yes=yes, debug=debug, weights=inception_weights,
         allow_unverified_weights=allow_unverified_weights,
     )  # fmt: skip
     raise SystemExit(start.run(chosen, results, options, sys.argv))
@@ -219,24 +224,93 @@ def job(
     threads: Annotated[int, typer.Option()] = 0,
     launcher: Annotated[str, typer.Option()] = "local",
     launcher_job: Annotated[str, typer.Option()] = "",
+    limit_s: Annotated[float, typer.Option()] = 0.0,
+    wait: Annotated[bool, typer.Option("--wait")] = False,
+    parent: Annotated[int, typer.Option()] = 0,
+    checkpoint_s: Annotated[float, typer.Option()] = 60.0,
 ) -> None:
     """Run what one job is missing; what launchers start."""
     from collapsebench.launch import work
 
-    raise SystemExit(work.main(folder, tuple(stages.split(",")), threads, launcher, launcher_job))
+    order = work.Order(folder, tuple(stages.split(",")), threads, launcher, launcher_job,
+                       limit_s, wait, parent, checkpoint_s)  # fmt: skip
+    raise SystemExit(work.main(order))
+
+
+GridFound = Annotated[
+    str | None, typer.Option("--grid", "-g", help="Else every grid found.", rich_help_panel=WHAT)
+]
+JobWords = Annotated[
+    list[str] | None, typer.Argument(help="Job ids, or how they begin.", metavar="JOB")
+]
 
 
 @app.command()
 def status(
-    grid: Annotated[str | None, typer.Option("--grid", "-g", help="Else every grid found.")] = None,
+    grid: GridFound = None,
     results: Results = Path("results"),
+    watch: Annotated[bool, typer.Option("--watch", help="Stay and show what changes.")] = False,
     as_json: Json = False,
 ) -> None:
     """Where every job of a grid stands."""
     from collapsebench import overview
 
+    if watch:
+        overview.watch(results, grid)
+        return
     found = overview.status(results, grid)
     show(found) if as_json else overview.print_status(found)
+
+
+@app.command()
+def logs(
+    job: Annotated[str, typer.Argument(help="A job id, or how it begins.")],
+    follow: Annotated[bool, typer.Option("-f", "--follow", help="Stay while it runs.")] = False,
+    results: Results = Path("results"),
+) -> None:
+    """What one job printed."""
+    from collapsebench import overview
+
+    overview.print_log(results, job, follow)
+
+
+@app.command()
+def retry(
+    jobs: JobWords = None,
+    failed: Annotated[bool, typer.Option("--failed", help="All that failed.")] = False,
+    grid: GridFound = None,
+    results: Results = Path("results"),
+    slots: Annotated[int | None, how("-j", help="Jobs at a time without a GPU.", min=1)] = None,
+) -> None:
+    """Run failed jobs again on this machine, as they were queued."""
+    from collapsebench.launch import control, start
+
+    raise SystemExit(control.retry(jobs or [], failed, grid, results, start.Options(slots=slots)))
+
+
+@app.command()
+def cancel(
+    jobs: JobWords = None, grid: GridFound = None, results: Results = Path("results")
+) -> None:
+    """End jobs, running or queued; the next run starts them again."""
+    from collapsebench.launch import control
+
+    control.cancel(jobs or [], grid, results)
+
+
+@app.command()
+def gc(
+    keep: Annotated[
+        str, typer.Option(help="Of model, codebook, tokens, prior, samples, images.")
+    ] = "model,codebook,tokens,images",
+    grid: GridFound = None,
+    results: Results = Path("results"),
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would go.")] = False,
+) -> None:
+    """Remove large files of complete jobs; never a row, a setting or a log."""
+    from collapsebench import housekeeping
+
+    print(housekeeping.gc(results, grid, tuple(filter(None, keep.split(","))), dry_run))
 
 
 @app.command()
@@ -253,16 +327,86 @@ def report(
     all_: Annotated[bool, typer.Option("--all", help="Older versions of user files too.")] = False,
 ) -> None:  # fmt: skip
     """Tables 1–4, the sweeps and a page, from the rows alone."""
+    from collapsebench import overview
     from collapsebench import report as reports
 
     if to == "term":
-        reports.to_terminal(grid, results)
+        for name in [grid] if grid else overview.grids(results):
+            reports.to_terminal(name, results, baselines=baselines)
         return
     formats = to.split(",")
     build = reports.build_all if grid is None else functools.partial(reports.build, grid)
     page = build(results, out, baselines=baselines, images=not no_images, to=formats,
                  bundle=bundle, only_current=not all_)  # fmt: skip
     print(f"report: {page}")
+
+
+@app.command()
+def check(
+    baseline: Annotated[str, typer.Option("--baseline", "-b", help="A frozen tag.")] = "ci",
+    level: Annotated[
+        str, typer.Option("--level", "-l", help="0 tensors, 1 trajectories, 2 rows, 3 the paper.")
+    ] = "0,1,2",
+    results: Results = Path("results"),
+    grid: Annotated[str | None, typer.Option("--grid", "-g", help="Of level 3; else all.")] = None,
+    baselines: Annotated[Path | None, typer.Option(help="Else ./baselines, then ours.")] = None,
+    fail_on: Annotated[str, typer.Option(help="unsure or worse.")] = "unsure",
+    as_json: Json = False,
+    github: Annotated[bool, typer.Option("--github", help="Annotations for a workflow.")] = False,
+    junit: Annotated[Path | None, typer.Option(help="A JUnit XML file to write.")] = None,
+    badge: Annotated[Path | None, typer.Option(help="A shields.io file to write.")] = None,
+) -> None:
+    """Are the numbers still what they were? Exit 0 ok, 1 worse, 3 can't tell, 4 not measured."""
+    from collapsebench.check import output, verdicts
+    from collapsebench.check.run import Request
+    from collapsebench.check.run import check as run_check
+
+    if fail_on not in verdicts.FAIL_ON:
+        raise UserError(f"--fail-on {fail_on!r} must be one of {', '.join(verdicts.FAIL_ON)}")
+    found = run_check(numbers("--level", level), Request(baseline, results, grid, baselines))
+    show(output.as_dict(found, fail_on)) if as_json else print(output.text(found))
+    if github and (annotations := output.github(found)):
+        print(annotations)
+    if junit is not None:
+        output.junit(found, junit)
+    if badge is not None:
+        output.badge(found, badge)
+    raise SystemExit(verdicts.exit_code(found, fail_on))
+
+
+@app.command()
+def compare(
+    a: Annotated[str, typer.Argument(help="A frozen tag or a results folder.")],
+    b: Annotated[str, typer.Argument(help="Another.")],
+    baselines: Annotated[Path | None, typer.Option(help="Else ./baselines, then ours.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Two sets of rows, cell by cell: difference, interval, adjusted p."""
+    from collapsebench import compare as comparison
+
+    lines = comparison.compare(a, b, baselines)
+    show([asdict(line) for line in lines]) if as_json else print(comparison.text(lines, a, b))
+
+
+@app.command()
+def freeze(
+    tag: Annotated[str, typer.Argument(help="The baseline's name.")] = "",
+    grid: Annotated[str, typer.Option("--grid", "-g", help="Else the one named as the tag.")] = "",
+    results: Results = Path("results"),
+    out: Annotated[Path, typer.Option("--out", "-o", help="Where to.")] = Path("baselines"),
+    trajectories: Annotated[
+        bool, typer.Option("--trajectories", help="Record levels 0 and 1 anew.")
+    ] = False,
+) -> None:
+    """Keep a grid's rows as a baseline that later runs are held against."""
+    from collapsebench import freeze as freezer
+
+    if not tag and not trajectories:
+        raise UserError("say what: freeze TAG, or: freeze --trajectories")
+    paths = freezer.trajectories(out) if trajectories else []
+    paths += [freezer.freeze(tag, grid or tag, results, out)] if tag else []
+    for path in paths:
+        print(f"frozen: {path}")
 
 
 @app.command()
@@ -341,7 +485,7 @@ def data_prepare(
     download: Annotated[bool, typer.Option("--download", help="Fetch what is missing.")] = False,
     path: FolderPath = None,
 ) -> None:
-    """Decode a dataset once, so that every job starts in seconds; or fetch the Inception weights."""
+    """Decode a dataset once, so that jobs start in seconds; or fetch the Inception weights."""
     from collapsebench.datasets import _commands, data_root
 
     name = dataset or what

@@ -171,23 +171,93 @@ def resolve(point: Point, stages: Iterable[str], scale: str, root: Path | None =
     Raises:
         UserError: unknown method, network, dataset or setting, or a value its type refuses.
     """
-    method = registry.find("methods", point.method)
-    cls = method_class(point.method)
-    network = registry.find("networks", point.network or cls.network)
-    family = network_module(point.network or cls.network)
-    data = registry.find("datasets", point.dataset)
-    _check_groups(point.settings, method.name)
+    found = _resolved(
+        point.method,
+        point.network,
+        point.dataset,
+        json.dumps(point.settings),
+        point.chosen,
+        data_root(root),
+        _stamps(point),
+    )
+    cell = _cell(found, point.codebook_size, point.code_dim)
+    job_id = digest(cell.config | {"seed": point.seed})
+    return Job(
+        job_id=job_id,
+        config_id=cell.config_id,
+        comparison_id=cell.comparison_id,
+        stage_ids=_stage_ids(job_id, found.parts, tuple(stages)),
+        codebook_size=point.codebook_size,
+        code_dim=point.code_dim,
+        seed=point.seed,
+        scale=scale,
+        **found.columns,
+    )
 
-    settings: dict[str, Any] = {
-        g: build(kind, _of(point.settings, g), g) for g, kind in GROUPS.items()
-    }
+
+def _stamps(point: Point) -> tuple[int, ...]:
+    words = (point.method, point.network, point.dataset)
+    files = [Path(word).expanduser() for word in words if word.endswith(".py")]
+    return tuple(file.stat().st_mtime_ns for file in files if file.is_file())
+
+
+@dataclass(frozen=True, eq=False)
+class Resolved:
+    """What the names and settings of a point stand for, whatever its sizes and seed.
+
+    Attributes:
+        columns: fields of the job.
+        config: what its config_id hashes beside the sizes, and ``comparison`` its comparison_id.
+        parts: stage -> what its id hashes beside its parent's id.
+    """
+
+    columns: dict[str, Any]
+    config: dict[str, Any]
+    comparison: dict[str, Any]
+    parts: dict[str, list[Any]]
+
+
+@dataclass(frozen=True)
+class Cell:
+    """All but the seed, and its ids."""
+
+    config: dict[str, Any]
+    config_id: str
+    comparison_id: str
+
+
+@functools.cache
+def _cell(found: Resolved, codebook_size: int, code_dim: int) -> Cell:
+    codebook = {"codebook": [codebook_size, code_dim]}
+    config = codebook | found.config
+    return Cell(config, digest(config), digest(codebook | found.comparison))
+
+
+@functools.cache
+def _resolved(
+    method_word: str, network_word: str, dataset_word: str, given: str,
+    chosen: tuple[str, ...], root: Path, stamps: tuple[int, ...],
+) -> Resolved:  # fmt: skip
+    """Of many jobs of a grid, most share these; ``given`` is the point's settings as JSON.
+
+    ``stamps`` says whether a file given by path was edited since.
+    """
+    wanted = json.loads(given)
+    method = registry.find("methods", method_word)
+    cls = method_class(method_word)
+    network = registry.find("networks", network_word or cls.network)
+    family = network_module(network_word or cls.network)
+    data = registry.find("datasets", dataset_word)
+    _check_groups(wanted, method.name)
+
+    settings: dict[str, Any] = {g: build(kind, _of(wanted, g), g) for g, kind in GROUPS.items()}
     if settings["sample"].count == 0:
         count = PROTOCOLS[settings["score"].protocol].generated
         settings["sample"] = replace(settings["sample"], count=count)
     published = dict(cls.for_dataset.get(data.name, {}))
-    chosen = _of(point.settings, "method") | _of(point.settings, method.name)
-    settings["method"] = build(cls.Settings, published | chosen, method.name)
-    widths = _of(point.settings, "network") | _of(point.settings, network.name)
+    own = _of(wanted, "method") | _of(wanted, method.name)
+    settings["method"] = build(cls.Settings, published | own, method.name)
+    widths = _of(wanted, "network") | _of(wanted, network.name)
     settings["network"] = build(
         family.Settings, family.for_dataset.get(data.name, {}) | widths, network.name
     )
@@ -196,45 +266,37 @@ def resolve(point: Point, stages: Iterable[str], scale: str, root: Path | None =
         "method": _code(method, cls.implementation, cls.sources),
         "network": _code(network, family.implementation, ()),
     }
-    content = _content(point.dataset, settings["data"], data_root(root))
+    part = {name: digest(identity(group)) for name, group in settings.items()}
     shared = {
-        "codebook": [point.codebook_size, point.code_dim],
-        "dataset": [data.name, content, _part(settings["data"])],
-        "train": [_part(settings["train"]), IMPLEMENTATIONS["train"]],
+        "dataset": [data.name, _content(dataset_word, settings["data"], root), part["data"]],
+        "train": [part["train"], IMPLEMENTATIONS["train"]],
     }
-    config = shared | {
-        "method": [method.name, _part(settings["method"]), code["method"]],
-        "network": [network.name, _part(settings["network"]), code["network"]],
-    }
-    job_id = digest(config | {"seed": point.seed})
-    stages = tuple(stages)
-    return Job(
-        job_id=job_id,
-        config_id=digest(config),
-        comparison_id=digest(
-            shared
-            | {"networks": _network_choices(point.settings), "encode": _part(settings["encode"])}
-        ),
-        stage_ids=_stage_ids(job_id, settings, stages),
-        method=method.name,
-        label=cls.label or method.name,
-        kind=method.role,
-        network=network.name,
-        dataset=data.name,
-        codebook_size=point.codebook_size,
-        code_dim=point.code_dim,
-        seed=point.seed,
-        scale=scale,
-        settings_label=_settings_label(
-            point, settings["method"], build(cls.Settings, published, "")
-        ),
-        settings={name: plain(group) for name, group in settings.items()},
-        code=code,
-        files={
-            kind: str(entry.path)
-            for kind, entry in (("method", method), ("network", network), ("dataset", data))
-            if not entry.module
+    default = build(cls.Settings, published, "")
+    return Resolved(
+        columns={
+            "method": method.name,
+            "label": cls.label or method.name,
+            "kind": method.role,
+            "network": network.name,
+            "dataset": data.name,
+            "settings_label": _settings_label(
+                method_word, wanted, chosen, settings["method"], default
+            ),
+            "settings": {name: plain(group) for name, group in settings.items()},
+            "code": code,
+            "files": {
+                kind: str(entry.path)
+                for kind, entry in (("method", method), ("network", network), ("dataset", data))
+                if not entry.module
+            },
         },
+        config=shared
+        | {
+            "method": [method.name, part["method"], code["method"]],
+            "network": [network.name, part["network"], code["network"]],
+        },
+        comparison=shared | {"networks": _network_choices(wanted), "encode": part["encode"]},
+        parts={s: [s, part[s], IMPLEMENTATIONS[s]] for s in STAGES[1:]},
     )
 
 
@@ -264,31 +326,21 @@ def _network_choices(settings: Mapping[str, Any]) -> dict[str, Any]:
     return {k: v for k, v in settings.items() if k.partition(".")[0] in families}
 
 
-def _settings_label(point: Point, method: Any, default: Any) -> str:
+def _settings_label(
+    method_word: str, given: Mapping[str, Any], chosen: Iterable[str], method: Any, default: Any
+) -> str:
     """What an axis or a user chose and what differs from the method's default: "nu=0.5"."""
     values, defaults = plain(method), plain(default)
-    names = [
-        key.partition(".")[2]
-        for key in point.chosen
-        if key.partition(".")[0] in ("method", point.method)
-    ]
+    own = [key for key in chosen if key.partition(".")[0] in ("method", method_word)]
+    names = [key.partition(".")[2] for key in own]
     parts = [
         f"{n}={values[n]:g}" if isinstance(values[n], float) else f"{n}={values[n]}"
         for n in names
         if n in values and values[n] != defaults[n]
     ]
-    widths = [
-        f"{k}={point.settings[k]}"
-        for k in point.chosen
-        if k.partition(".")[0] not in ("method", point.method)
-        and k in _network_choices(point.settings)
-    ]
+    networks = _network_choices(given)
+    widths = [f"{k}={given[k]}" for k in chosen if k not in own and k in networks]
     return " ".join(parts + widths)
-
-
-@functools.cache
-def _part(settings: Any) -> str:
-    return digest(identity(settings))
 
 
 @functools.cache
@@ -304,9 +356,10 @@ def _code(entry: registry.Entry, implementation: int, sources: tuple[str, ...]) 
     return f"{entry.name}@{registry.source_hash(entry.path, sources)}"
 
 
-def _stage_ids(job_id: str, settings: Mapping[str, Any], stages: Iterable[str]) -> dict[str, str]:
+def _stage_ids(
+    job_id: str, parts: Mapping[str, list[Any]], stages: tuple[str, ...]
+) -> dict[str, str]:
     ids, parent = {"train": job_id}, job_id
-    for stage in STAGES[1:]:
-        parent = digest([parent, stage, _part(settings[stage]), IMPLEMENTATIONS[stage]])
-        ids[stage] = parent
-    return {stage: ids[stage] for stage in stages}
+    for stage in STAGES[1 : len(stages)]:  # a grid's stages are the first so many of all
+        ids[stage] = parent = digest([parent, *parts[stage]])
+    return ids

@@ -3,11 +3,30 @@
 from __future__ import annotations
 
 import json
+import time
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
+from rich.table import Table
+
 from collapsebench import claims, store
 from collapsebench.settings import UserError, did_you_mean
+
+WATCH_S = 1.0
+SHOWN = ("mse", "perplexity", "usage", "prior_held_out")
+
+
+def grids(results: Path) -> list[str]:
+    """Names of the grids that were run.
+
+    Raises:
+        UserError: none was.
+    """
+    known = sorted(p.stem for p in (results / "grids").glob("*.json"))
+    if not known:
+        raise UserError(f"nothing was run in {results}; start with: collapsebench run --grid demo")
+    return known
 
 
 def load_grid(results: Path, name: str) -> dict[str, Any]:
@@ -33,12 +52,9 @@ def status(results: Path, name: str | None) -> list[dict[str, Any]]:
     Raises:
         UserError: no such grid was run here, or none at all.
     """
-    known = sorted(p.stem for p in (results / "grids").glob("*.json"))
-    if not known and name is None:
-        raise UserError(f"nothing was run in {results}; start with: collapsebench run --grid demo")
     done = finished_files(results)
     rows = []
-    for found in [name] if name else known:
+    for found in [name] if name else grids(results):
         for job in load_grid(results, found)["jobs"]:
             rows.append({"grid": found, **job_status(results, job, done)})
     return rows
@@ -54,9 +70,8 @@ def job_status(results: Path, job: dict[str, Any], done: dict[str, str]) -> dict
     """How far one job is and what it last said."""
     folder = results / "jobs" / job["job_id"]
     stages = [s for s, stage_id in job["stage_ids"].items() if done.get(stage_id) == "done"]
-    holder = claims.read(folder)
     last = _read(folder / "status.json")
-    if holder is not None and claims.alive(holder):
+    if claims.held(folder):
         state = "running"
     elif len(stages) == len(job["stage_ids"]):
         state = "done"
@@ -86,18 +101,89 @@ def _read(path: Path) -> dict[str, Any]:
 def print_status(rows: list[dict[str, Any]]) -> None:
     """Prints job rows for a person."""
     from rich.console import Console
-    from rich.table import Table
 
-    table = Table(box=None, pad_edge=False)
+    Console().print(table(rows))
+
+
+def table(rows: list[dict[str, Any]]) -> Table:
+    """Job rows as a table."""
+    found = Table(box=None, pad_edge=False)
     for column in ("grid", "job", "method", "dataset", "K×D", "seed", "status", "stages", ""):
-        table.add_column(column)
+        found.add_column(column)
     for row in rows:
         label = f"{row['label']} {row['settings_label']}".strip()
         size = f"{row['codebook_size']}×{row['code_dim']}"
         stages = f"{row['stages_done']}/{row['stages']}"
-        table.add_row(row["grid"], row["job_id"][:8], label, row["dataset"], size,
-                      str(row["seed"]), row["status"], stages, row["message"][:60])  # fmt: skip
-    Console().print(table)
+        found.add_row(row["grid"], row["job_id"][:8], label, row["dataset"], size,
+                      str(row["seed"]), row["status"], stages, said(row))  # fmt: skip
+    return found
+
+
+def said(row: dict[str, Any]) -> str:
+    """A job's last words: its numbers while it runs, else why it ended."""
+    numbers = (f"{k} {v:.4g}" for k, v in row["values"].items() if k in SHOWN)
+    return " ".join(numbers) or row["message"][:60]
+
+
+def watch(results: Path, name: str | None) -> None:
+    """Shows the table until nothing runs; without a terminal, a line per change.
+
+    Raises:
+        UserError: no such grid was run here, or none at all.
+    """
+    from rich.console import Console
+    from rich.live import Live
+
+    console, seen = Console(), dict[str, str]()
+    with (
+        Live(console=console, auto_refresh=False) if console.is_terminal else nullcontext() as live
+    ):
+        while True:
+            rows = status(results, name)
+            if live is not None:
+                live.update(table(rows), refresh=True)
+            for row in rows if live is None else ():
+                line = f"{row['status']} {row['stages_done']}/{row['stages']} {row['message']}"
+                if seen.get(row["job_id"]) != line:
+                    seen[row["job_id"]] = line
+                    print(f"{row['job_id']} {row['label']} seed {row['seed']}: {line}", flush=True)
+            if not any(row["status"] == "running" for row in rows):
+                return
+            time.sleep(WATCH_S)
+
+
+def find(results: Path, word: str) -> Path:
+    """The folder of the one job whose id begins with a word.
+
+    Raises:
+        UserError: no such job, or several.
+    """
+    found = [path.parent for path in (results / "jobs").glob(f"{word}*/job.json")]
+    if len(found) != 1:
+        several = f" ({', '.join(sorted(path.name for path in found))})" if found else ""
+        count = "more than one job begins" if found else "no job begins"
+        raise UserError(f"{results}: {count} with {word!r}{several}")
+    return found[0]
+
+
+def print_log(results: Path, word: str, follow: bool) -> None:
+    """Prints a job's log; with ``follow``, on and on while somebody works on it.
+
+    Raises:
+        UserError: no such job, or it was never started.
+    """
+    folder = find(results, word)
+    try:
+        log = (folder / "log.txt").open(errors="replace")
+    except FileNotFoundError:
+        raise UserError(f"job {folder.name} was not started yet") from None
+    with log:
+        while True:
+            running = claims.held(folder)
+            print(log.read(), end="", flush=True)
+            if not (follow and running):
+                return
+            time.sleep(WATCH_S)
 
 
 def export(results: Path, table: str, out: Path) -> int:

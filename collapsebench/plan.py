@@ -1,36 +1,24 @@
-"""What a grid would do: jobs, what is done, what is missing, device-hours and gigabytes.
-
-Hours come from measured siblings (same method, network, sizes and device) where there are any,
-else from arithmetic: counted multiply-adds over the rate of a named device.
-"""
+"""What a grid would do: jobs, what is done, what is missing, device-hours and gigabytes."""
 
 from __future__ import annotations
 
 import dataclasses
-import functools
-import math
+import itertools
 import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from collapsebench import baselines, costs, store
 from collapsebench import grid as grids
 from collapsebench import jobs as jobs_
-from collapsebench import store
 from collapsebench.datasets import data_root
 from collapsebench.grid import Grid
 from collapsebench.jobs import Finished, Job, finished, pending
-from collapsebench.quantizer import Incompatible
 from collapsebench.settings import UserError
 
 ASK_ABOVE_HOURS = 0.5  # a longer run is confirmed first
-
-# Sustained training rate in multiply-adds per second. a100: that of the paper, which trained EdVAE
-# on CIFAR10 for 150 000 steps of 128 images in 12 h (appendix C). cpu: one core at 30 % of the
-# 94 GFLOP/s that a large float32 matrix product reached on an EPYC core.
-RATES = {"a100": 9.7e12, "cpu": 1.4e10}
-PASSES = 3  # forward and backward, in forward passes
 
 
 @dataclass(frozen=True)
@@ -96,6 +84,7 @@ class Plan:
         gigabytes: size of the files that the missing stages leave.
         lacking: one line for each thing that must be provided first.
         measured: share of the estimated stages that rest on measured siblings, in [0, 1].
+        beside: what stands beside these jobs without training: label -> where its rows are.
     """
 
     grid: Grid
@@ -107,6 +96,7 @@ class Plan:
     gigabytes: float = 0.0
     lacking: list[str] = field(default_factory=list)
     measured: float = 0.0
+    beside: dict[str, str] = field(default_factory=dict)
 
     @property
     def total_hours(self) -> float:
@@ -134,154 +124,71 @@ def plan(grid: Grid, jobs: list[Job], results: Path, device: str, root: Path | N
     Raises:
         UserError: an unknown device.
     """
-    if device not in RATES:
-        raise UserError(f"unknown device {device!r}; known: {', '.join(sorted(RATES))}")
+    if device not in costs.RATES:
+        raise UserError(f"unknown device {device!r}; known: {', '.join(sorted(costs.RATES))}")
     found = Plan(grid, jobs, device)
     done = finished(results)
-    siblings = measured_seconds(results, device)
+    siblings = costs.measured_seconds(results, device)
     known = total = 0
-    for job in jobs:
-        left = pending(job, done)
+    for (_, left), same in itertools.groupby(jobs_by_need(jobs, done), key=lambda n: n[:2]):
+        job, count = (members := [need[2] for need in same])[0], len(members)
         for stage in job.stage_ids:
             column = found.missing if stage in left else found.done
-            column[stage] = column.get(stage, 0) + 1
+            column[stage] = column.get(stage, 0) + count
         for stage in left:
-            seconds = siblings.get(sibling(job, stage))
-            known, total = known + (seconds is not None), total + 1
-            if seconds is None:
-                seconds = modelled_seconds(job, stage, device)
-            found.hours[stage] = found.hours.get(stage, 0.0) + seconds / 3600
-        found.gigabytes += gigabytes(job, left)
+            known, total = known + count * (costs.sibling(job, stage) in siblings), total + count
+            hours = count * costs.seconds(job, stage, device, siblings) / 3600
+            found.hours[stage] = found.hours.get(stage, 0.0) + hours
+        found.gigabytes += count * costs.gigabytes(job, left)
     found.measured = known / total if total else 1.0
     found.lacking = lacking(jobs, done, root)
+    found.beside = beside(jobs, results)
+    return found
+
+
+def jobs_by_need(jobs: Iterable[Job], done: Finished) -> list[tuple[str, tuple[str, ...], Job]]:
+    """(config_id, missing stages, job), sorted: seeds of a cell cost the same."""
+    needs = [(job.config_id, pending(job, done), job) for job in jobs]
+    return sorted(needs, key=lambda need: need[:2])
+
+
+def beside(jobs: Sequence[Job], results: Path) -> dict[str, str]:
+    """Methods that a table of these jobs will show although none of the jobs is theirs.
+
+    Rows of the same comparison_id count, whether measured here or frozen as a baseline.
+    """
+    own = {job.method for job in jobs}
+    wanted = {job.comparison_id for job in jobs}
+    measured = baselines.beside(wanted)
+    here = store.read(results, "runs")
+    measured |= {str(results): here[here["comparison_id"].isin(wanted)]}
+    found: dict[str, str] = {}
+    for place, rows in measured.items():
+        others = rows[~rows["method"].isin(own)]
+        found |= dict.fromkeys(sorted(others["label"].dropna().unique()), place)
     return found
 
 
 def lacking(jobs: Iterable[Job], done: Finished, root: Path | None) -> list[str]:
     """One line per dataset or weights file that missing stages need and that is not there."""
-    lines: dict[str, None] = {}
-    for job in jobs:
-        left = pending(job, done)
-        if not left:
-            continue
-        dataset = jobs_.dataset(job.files.get("dataset", job.dataset))
-        if line := dataset.missing(job.group("data"), data_root(root)):
-            lines[line] = None
-        if "score" in left and job.settings["score"]["extractor"].startswith("inception"):
-            from collapsebench.fidelity import inception_weights
-
-            try:
-                inception_weights(None)
-            except UserError as error:
-                lines[str(error)] = None
-    return list(lines)
-
-
-def sibling(job: Job, stage: str) -> tuple[Any, ...]:
-    """What makes two jobs take equally long in a stage."""
-    steps = job.settings["train"]["steps"] if stage == "train" else stage
-    return (stage, job.method, job.network, job.dataset, job.codebook_size, job.code_dim, steps)
-
-
-def measured_seconds(results: Path, device: str) -> dict[tuple[Any, ...], float]:
-    """Median wall seconds of finished stages on this kind of device, by ``sibling``."""
-    runs = store.read(results, "runs")
-    runs = runs[
-        (runs["status"] == "done") & (runs["device"] == ("cpu" if device == "cpu" else "cuda"))
+    needs = [(job, left) for job in jobs if (left := pending(job, done))]
+    read = {_data_of(job): job for job, _ in needs}
+    lines = [
+        costs.dataset(job).missing(job.group("data"), data_root(root)) for job in read.values()
     ]
-    if runs.empty:
-        return {}
-    keys = ["stage", "method", "network", "dataset", "codebook_size", "code_dim"]
-    last = runs["steps"].where(runs["stage"] == "train", runs["stage"])
-    medians = runs.assign(last=last).groupby([*keys, "last"], dropna=False)["wall_s"].median()
-    return {key: float(value) for key, value in medians.items()}
+    scored = {job.settings["score"]["extractor"] for job, left in needs if "score" in left}
+    if any(extractor.startswith("inception") for extractor in scored):
+        from collapsebench.fidelity import inception_weights
 
-
-def modelled_seconds(job: Job, stage: str, device: str) -> float:
-    """Seconds from counted multiply-adds; nearest-neighbour and decoding costs are ignored."""
-    rate = RATES[device] * (os.cpu_count() or 1 if device == "cpu" else 1)
-    images, side = image_count(job.dataset), image_side(job)
-    method, network = (job.files.get(k, getattr(job, k)) for k in ("method", "network"))
-    widths = tuple(sorted(job.settings["network"].items()))
-    per_image = forward_macs(method, network, side, job.codebook_size, job.code_dim, widths)
-    settings = job.settings
-    if stage == "train":
-        train = settings["train"]
-        return PASSES * per_image * train["steps"] * train["batch_size"] / rate
-    if stage == "encode":
-        return per_image * images / rate
-    prior, positions = settings["prior"], (side // 4) ** 2
-    per_position = prior_macs(
-        prior["channels"], prior["blocks"], prior["layers"], job.codebook_size
-    )
-    if stage == "prior":
-        return PASSES * per_position * positions * images * prior["epochs"] / rate
-    if stage == "sample":
-        return 2 * per_position * positions * settings["sample"]["count"] / rate
-    return (
-        (images + settings["sample"]["count"]) * SCORE_MACS[settings["score"]["extractor"]] / rate
-    )
-
-
-SCORE_MACS = {"inception-v3-compat": 5.7e9, "cb-randconv-v1": 1.7e7}  # per image
-
-
-Widths = tuple[tuple[str, Any], ...]
-
-
-@functools.cache
-def forward_macs(
-    method: str, network: str, side: int, codebook_size: int, code_dim: int, widths: Widths
-) -> float:
-    """Multiply-adds of one image through encoder, codebook and decoder, counted by torch."""
-    import torch
-    from torch.utils.flop_counter import FlopCounterMode
-
-    family = jobs_.network_module(network)
-    settings = family.Settings(**dict(widths))
-    cls = jobs_.method_class(method)
-    with torch.device("meta"), FlopCounterMode(display=False) as counter:
         try:
-            channels = cls(codebook_size, code_dim, cls.Settings()).encoder_channels
-        except Incompatible:
-            return 0.0  # the job ends at once, as a row that says so
-        encoder = family.Encoder(side, channels, settings).eval()
-        decoder = family.Decoder(side, code_dim, settings).eval()
-        z = encoder(torch.empty(1, 3, side, side))
-        decoder(torch.empty(1, code_dim, *z.shape[2:]))
-    return counter.get_total_flops() / 2 + codebook_size * code_dim * (side // 4) ** 2
+            inception_weights(None)
+        except UserError as error:
+            lines.append(str(error))
+    return list(dict.fromkeys(line for line in lines if line))
 
 
-def prior_macs(channels: int, blocks: int, layers: int, codebook_size: int) -> float:
-    """Multiply-adds per position of PixelSNAIL: 22 active taps, two convolutions in a layer."""
-    residual = blocks * layers * 22 * 3 * channels**2
-    attention = blocks * 14 * channels**2
-    return float(residual + attention + channels * codebook_size)
-
-
-def image_count(dataset: str) -> int:
-    """Images of the train split that costs are reckoned with."""
-    return {"cifar10": 50_000, "celeba": 162_770, "lsun_church": 126_227}.get(dataset, 5_000)
-
-
-def image_side(job: Job) -> int:
-    """Height and width of the job's images in pixels."""
-    return jobs_.dataset(job.files.get("dataset", job.dataset)).side(job.group("data"))
-
-
-def gigabytes(job: Job, stages: Sequence[str]) -> float:
-    """Size of what the stages leave on disk: weights, tokens, samples."""
-    side, images = image_side(job), image_count(job.dataset)
-    token_bytes = 1 if job.codebook_size <= 256 else 2
-    prior = job.settings["prior"]
-    size = {
-        "train": 12e6,
-        "encode": images * 1.2 * (side // 4) ** 2 * token_bytes,
-        "prior": 4 * 1.2 * prior_macs(prior["channels"], prior["blocks"], prior["layers"], 0),
-        "sample": job.settings["sample"]["count"] * (side**2 * 3 + (side // 4) ** 2 * token_bytes),
-        "score": 0.0,
-    }
-    return math.fsum(size[stage] for stage in stages) / 1e9
+def _data_of(job: Job) -> tuple[Any, ...]:
+    return (job.dataset, job.files.get("dataset"), *job.settings["data"].values())
 
 
 def show(found: Plan) -> None:
@@ -303,11 +210,14 @@ def show(found: Plan) -> None:
         table.add_row(stage, str(done), str(missing), f"{hours:.3g}" if missing else "")
     console.print(table)
     basis = "measured" if found.measured == 1 else f"{found.measured:.0%} measured, else modelled"
-    device = {"cpu": f"hours of this machine's {os.cpu_count()} cores", "a100": "A100 hours"}
+    device = f"hours of this machine's {os.cpu_count()} cores"
+    if found.device != "cpu":
+        device = f"{found.device.upper()} hours"
     console.print(
-        f"{found.total_hours:.3g} {device[found.device]} ({basis}), {found.gigabytes:.2g} GB",
-        highlight=False,
+        f"{found.total_hours:.3g} {device} ({basis}), {found.gigabytes:.2g} GB", highlight=False
     )
+    for label, place in found.beside.items():
+        console.print(f"beside it, measured already: {label} ({place})", highlight=False)
     if grid.note:
         console.print(grid.note, highlight=False)
     for line in found.lacking:

@@ -135,6 +135,8 @@ GROUPS: dict[str, type] = {
     "score": Score,
 }
 
+CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), allow_nan=False)
+
 T = TypeVar("T")
 
 
@@ -163,7 +165,7 @@ def build(kind: type[T], values: Mapping[str, Any], where: str) -> T:
         if name not in names:
             raise UserError(f"unknown setting '{where}.{name}'{did_you_mean(name, names)}")
     try:
-        return _validator(kind).validate_python(dict(values))
+        return _validator(kind).validate_python(dict(values))  # type: ignore[arg-type]
     except ValidationError as error:
         first = error.errors()[0]
         name = ".".join([where, *(str(part) for part in first["loc"])])
@@ -196,5 +198,4 @@ def identity(settings: Any) -> dict[str, Any]:
 
 def digest(value: Any) -> str:
     """16 hex digits of the SHA-256 of canonical JSON (sorted keys, no spaces, no NaN)."""
-    text = json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
+    return hashlib.sha256(CANONICAL.encode(value).encode()).hexdigest()[:16]

@@ -220,6 +220,7 @@ def save(path: Path, model: DiscreteVAE, optimizer: torch.optim.Optimizer, state
         "rng": torch.get_rng_state(),
         "cuda_rng": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
     }
+
     def write(temporary: Path) -> None:
         with temporary.open("wb") as file:
             torch.save(content, file)

@@ -121,7 +121,7 @@ def test_a_broken_promise_is_said_to_the_author(call, tmp_path):
         (["run", "-m", "edvea"], "unknown method 'edvea'; did you mean 'edvae'?"),
         (["run", "-d", "digit"], "unknown dataset 'digit'; did you mean 'digits'?"),
         (["run", "-n", "dale"], "unknown network 'dale'; did you mean 'dalle'?"),
-        (["plan", "--set", "train.stepz=3"], "unknown setting 'train.stepz'; did you mean 'steps'?"),
+        (["plan", "--set", "train.stepz=3"], "setting 'train.stepz'; did you mean 'steps'?"),
         (["plan", "--set", "train.steps"], "is not of the form group.name=value"),
         (["plan", "-K", "many"], "--codebook-size 'many' must be whole numbers"),
         (["plan", "-K", "-5"], "codebook_size must be a positive whole number, not -5"),

@@ -49,7 +49,8 @@ def test_every_stage_leaves_one_row_and_its_files(finished):
         "tokens-test.npy", "prior.safetensors", "samples.npy", "sample_tokens.npy", "samples.png",
         "reconstructions.png", "neighbours.png", "entropy_maps.npy",
     }  # fmt: skip
-    assert not {"train.ckpt", "prior.ckpt", "claim.json"} & names
+    assert not {"train.ckpt", "prior.ckpt"} & names
+    assert not [name for name in names if name.startswith("claim")]
 
 
 def test_metric_rows_name_every_metric_of_every_split(finished):
@@ -262,3 +263,23 @@ def test_image_grids_have_a_gap_of_two_pixels(tmp_path):
     assert (picture[:2] == 255).all()
     assert (picture[2:6, 2:7] == 0).all()
     assert (picture[6:8] == 255).all()
+
+
+def test_inspecting_the_exported_tokens_gives_the_stored_numbers(finished, tmp_path):
+    from collapsebench.report import inspection
+
+    results, job = finished
+    folder = results / "jobs" / job.job_id
+    line = inspection.run(
+        folder / "tokens-test.npy", 16, folder / "codebook.npy", 1, None, ["json"], tmp_path
+    )
+    found = json.loads((tmp_path / "tokens-test.json").read_text())["codebooks"][0]
+    frame = store.read(results, "metrics")
+    stored = frame[(frame["split"] == "test") & (frame["stage"] == "encode")].set_index("metric")
+    for name in ("perplexity", "perplexity_batch_mean", "relative_perplexity", "usage",
+                 "dead_codes", "collapsed", "unigram_entropy", "effective_rank",
+                 "duplicate_codes"):  # fmt: skip
+        assert found["metrics"][name] == stored.loc[name, "value"], name
+    for name, ceiling in found["ceilings"].items():
+        assert ceiling == pytest.approx(stored.loc[name, "ceiling"]), name
+    assert line.startswith("tokens-test.npy: ")

@@ -14,7 +14,7 @@ from collapsebench.jobs import Job
 from collapsebench.launch.outcomes import record, status_of
 from collapsebench.launch.stop import CANCEL, Signals
 from collapsebench.launch.tasks import Slot, Task, again
-from collapsebench.launch.work import TAKEN, Order, spawn
+from collapsebench.launch.work import CHECKPOINT_S, TAKEN, Order, spawn
 
 POLL_S = 0.2
 LOOK_S = 1.0  # between two looks at a job that somebody else holds
@@ -30,12 +30,14 @@ class Rules:
         retries: how often an error or a time-out is tried again.
         fail_fast: start nothing more after a first failure.
         until: ``time.time()`` after which nothing more is started.
+        checkpoint_s: seconds between two checkpoints of a job.
     """
 
     timeout_s: float | None = None
     retries: int = 0
     fail_fast: bool = False
     until: float | None = None
+    checkpoint_s: float = CHECKPOINT_S
 
 
 @dataclass
@@ -195,6 +197,7 @@ class Crew:
             task.stages,
             threads=slot.threads,
             limit_s=self.rules.timeout_s or 0.0,
+            checkpoint_s=self.rules.checkpoint_s,
             wait=claims.holder(folder) is not None,  # a dead one of another host: wait and see
         )
         place = {"OMP_NUM_THREADS": str(slot.threads), "CUDA_VISIBLE_DEVICES": slot.gpu}

@@ -128,6 +128,7 @@ class Fleet:
             threads=max(1, int(self.cluster.cpus_per_job)),
             launcher="ray",
             limit_s=self.rules.timeout_s or 0.0,
+            checkpoint_s=self.rules.checkpoint_s,
             wait=True,
         )
         remote = self.ray.remote(carry).options(

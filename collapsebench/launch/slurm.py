@@ -6,6 +6,7 @@ starts or queues it again.
 
 from __future__ import annotations
 
+import contextlib
 import getpass
 import json
 import math
@@ -20,7 +21,7 @@ from typing import Any
 
 import psutil
 
-from collapsebench import plan, store
+from collapsebench import costs, store
 from collapsebench.launch import limits, site
 from collapsebench.launch.tasks import FIRST, Task
 from collapsebench.launch.work import Order, spawn
@@ -48,12 +49,13 @@ class Work:
         return process.returncode
 
     def checkpoint(self, order: Order) -> Any:
-        """Called at the scheduler's warning: ends the process gently and asks to be queued again."""
+        """Called at the scheduler's warning: ends the process gently, to be queued again."""
         import submitit
 
-        process = psutil.Process(self.pid)
-        process.send_signal(signal.SIGTERM)
-        process.wait(self.notice_s)
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process = psutil.Process(self.pid)
+            process.send_signal(signal.SIGTERM)
+            process.wait(self.notice_s)
         return submitit.helpers.DelayedSubmission(Work(self.notice_s), order)
 
 
@@ -69,10 +71,10 @@ class Array:
 def arrays(todo: Sequence[Task], results: Path, slurm: site.Slurm) -> list[Array]:
     """Tasks by stage group and cost class, in the order of their first tasks."""
     device = "a100" if slurm.gpus_per_node else "cpu"
-    siblings = plan.measured_seconds(results, device)
+    siblings = costs.measured_seconds(results, device)
     groups: dict[tuple[str, int], list[Task]] = {}
     for task in todo:
-        found = sum(plan.seconds(task.job, stage, device, siblings) for stage in task.stages)
+        found = sum(costs.seconds(task.job, stage, device, siblings) for stage in task.stages)
         group = FIRST[0] if task.stages[0] in FIRST else "after"
         groups.setdefault((group, wall_hours(found, slurm)), []).append(task)
     return [Array(stages, hours, tuple(found)) for (stages, hours), found in groups.items()]
@@ -222,5 +224,7 @@ def _submitit() -> Any:
     try:
         import submitit
     except ImportError:
-        raise UserError("--launcher slurm needs submitit: pip install 'collapsebench[slurm]'") from None
+        raise UserError(
+            "--launcher slurm needs submitit: pip install 'collapsebench[slurm]'"
+        ) from None
     return submitit

@@ -40,6 +40,7 @@ class Options:
     timeout: str | None = None
     until: str | None = None
     budget: str | None = None
+    checkpoint: str | None = None
     retries: int = 0
     fail_fast: bool = False
     launcher: str = "local"
@@ -92,9 +93,7 @@ def carry_out(
     return summary(title, jobs, results, statuses, time.monotonic() - began)
 
 
-def run_local(
-    title: str, todo: Sequence[Task], results: Path, options: Options
-) -> dict[str, str]:
+def run_local(title: str, todo: Sequence[Task], results: Path, options: Options) -> dict[str, str]:
     """On this machine; see ``local.run``."""
     count = options.slots or default_slots(len(todo))
     places = tasks.slots(count, gpus(options), options.jobs_per_gpu)
@@ -134,13 +133,25 @@ def rules(options: Options) -> local.Rules:
         retries=options.retries,
         fail_fast=options.fail_fast,
         until=deadline(options.until, options.budget),
+        checkpoint_s=checkpoint_s(options),
     )
 
 
 def order(options: Options) -> work.Order:
     """What a queued job is told, but for its folder and stages."""
-    limit_s = seconds("--timeout", options.timeout) or 0.0
-    return work.Order(Path(), launcher="slurm", limit_s=limit_s, wait=True)
+    return work.Order(
+        Path(),
+        launcher="slurm",
+        limit_s=seconds("--timeout", options.timeout) or 0.0,
+        wait=True,
+        checkpoint_s=checkpoint_s(options),
+    )
+
+
+def checkpoint_s(options: Options) -> float:
+    """Seconds between two checkpoints."""
+    found = seconds("--checkpoint", options.checkpoint)
+    return work.CHECKPOINT_S if found is None else found
 
 
 def gpus(options: Options) -> tuple[str, ...]:
@@ -226,7 +237,8 @@ def summary(
     ended = len(jobs) - len(left)
     print(f"\n{title}: {ended} of {len(jobs)} jobs complete in {duration(elapsed_s)}")
     interrupted = "interrupted" in statuses.values()
-    if interrupted or len(left) > len(failed):
+    queued = "queued" in statuses.values()
+    if interrupted or (len(left) > len(failed) and not queued):
         print("run the same command again to go on; collapsebench status says where all stand")
     if ended:
         print("next: collapsebench report")

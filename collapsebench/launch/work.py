@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +15,7 @@ from collapsebench.jobs import Job
 from collapsebench.launch.stop import Stop
 from collapsebench.settings import STAGES
 
+CHECKPOINT_S = 60.0
 TAKEN = 4  # exit code: somebody else works on this job
 EXIT_CODES = {"done": 0, "diverged": 0, "incompatible": 0, "interrupted": 3, "timeout": 5,
               "cancelled": 6, "out_of_memory": 7, "error": 8}  # fmt: skip
@@ -31,6 +32,7 @@ class Order:
         limit_s: wall time after which the job ends as ``timeout``; 0 = none.
         wait: wait for another process that works on the job, instead of ending at once.
         parent: process id whose end ends the job, or 0.
+        checkpoint_s: seconds between two checkpoints.
     """
 
     folder: Path
@@ -41,6 +43,7 @@ class Order:
     limit_s: float = 0.0
     wait: bool = False
     parent: int = 0
+    checkpoint_s: float = CHECKPOINT_S
 
     def command(self) -> list[str]:
         """The command line of the job's process."""
@@ -48,10 +51,11 @@ class Order:
         words += ["--stages", ",".join(self.stages), "--threads", str(self.threads)]
         words += ["--launcher", self.launcher, "--launcher-job", self.launcher_job]
         words += ["--limit-s", str(self.limit_s), "--parent", str(self.parent)]
+        words += ["--checkpoint-s", str(self.checkpoint_s)]
         return [*words, "--wait"] if self.wait else words
 
 
-def spawn(order: Order, environment: Mapping[str, str]) -> subprocess.Popen[bytes]:
+def spawn(order: Order, environment: dict[str, str]) -> subprocess.Popen[bytes]:
     """Starts the job's process, its output at the end of the job's ``log.txt``."""
     with (order.folder / "log.txt").open("ab") as log:
         return subprocess.Popen(
@@ -73,6 +77,8 @@ def main(order: Order) -> int:
     folder = order.folder
     job = Job.load(folder)
     stop = Stop(folder, order.limit_s, order.parent)
+    # Slurm warns every process of a step; the array element passes it on to us as SIGTERM.
+    signal.signal(signal.SIGUSR2, signal.SIG_IGN)
     threads = first_threads(folder, order.threads or provenance.cores())
 
     import torch
@@ -90,6 +96,7 @@ def main(order: Order) -> int:
         stop=stop,
         launcher=order.launcher,
         launcher_job=order.launcher_job,
+        checkpoint_every_s=order.checkpoint_s,
         allow_unverified_weights=bool(os.environ.get(ALLOW_UNVERIFIED)),
     )
     stop.lost = lambda: bench.claim is not None and bench.claim.lost
@@ -98,6 +105,9 @@ def main(order: Order) -> int:
     except Taken as taken:
         print(taken, flush=True)
         return TAKEN
+    except OSError as error:  # not even the row could be written; what was committed stands
+        print(f"collapsebench: cannot write: {error}; run again when there is room", flush=True)
+        return EXIT_CODES["error"]
     return EXIT_CODES[status]
 
 
@@ -109,5 +119,3 @@ def first_threads(folder: Path, threads: int) -> int:
     except (OSError, ValueError):
         store.replace_atomically(path, lambda p: p.write_text(str(threads)), Path.read_text)
         return threads
-
-

@@ -1,0 +1,54 @@
+"""Jobs in processes that start in no time: a server that has loaded torch forks them."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+
+import pandas as pd
+
+from collapsebench import store
+from collapsebench.launch.work import Order, main
+
+CONTEXT = multiprocessing.get_context("forkserver")
+CONTEXT.set_forkserver_preload(["collapsebench.runner", "collapsebench.methods.vq_vae"])
+
+
+def start(order: Order, data_root: Path) -> BaseProcess:
+    """A process of its own that runs ``order`` on one thread."""
+    process = CONTEXT.Process(target=_main, args=(order, data_root))
+    process.start()
+    return process
+
+
+def _main(order: Order, data_root: Path) -> None:
+    os.environ["COLLAPSEBENCH_DATA"] = str(data_root)
+    log = os.open(order.folder / "log.txt", os.O_CREAT | os.O_WRONLY | os.O_APPEND)
+    os.dup2(log, 1)
+    os.dup2(log, 2)
+    raise SystemExit(main(order))
+
+
+def ended(process: BaseProcess) -> int:
+    """Its exit code."""
+    process.join(120)
+    assert process.exitcode is not None
+    return process.exitcode
+
+
+def numbers(results: Path) -> pd.DataFrame:
+    """What was measured, in an order of its own."""
+    found = store.read(results, "metrics")
+    keys = ["job_id", "stage", "split", "metric", "protocol"]
+    return found.sort_values(keys).reset_index(drop=True)
+
+
+def assert_committed_once(results: Path) -> None:
+    """One final row per stage, no file that cannot be read, nothing left half-written."""
+    runs = store.read(results, "runs")
+    final = runs[runs["status"].isin(store.FINAL)]
+    assert not final.duplicated(["job_id", "stage"]).any()
+    for table in store.SCHEMAS:
+        store.read(results, table)  # warns, which is an error here, about a torn file

@@ -1,0 +1,118 @@
+"""Whole runs on this machine, as a person starts them."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from collapsebench import store
+from tests.launch.jobs_at_work import assert_committed_once
+
+GRID = """
+schema = 1
+name = "tiny"
+stages = ["train", "encode"]
+
+[axes]
+method = ["vq_vae", "continuous"]
+dataset = ["digits"]
+codebook_size = [8]
+code_dim = [4]
+
+[replicates]
+seed = [1]
+
+[train]
+steps = 20
+horizon = 20
+batch_size = 16
+points = 10
+
+[[override]]
+when = {}
+set = { "vqvae.width" = 8, "vqvae.residual_width" = 4 }
+"""
+
+
+@pytest.fixture
+def begin(tmp_path, data_root):
+    """``begin("run", "-g", "tiny.toml")`` -> the started process, in a folder of its own."""
+    (tmp_path / "tiny.toml").write_text(GRID)
+    environment = os.environ | {"COLLAPSEBENCH_DATA": str(data_root), "COLUMNS": "200"}
+
+    def start(*arguments):
+        return subprocess.Popen(
+            [sys.executable, "-m", "collapsebench", *arguments], cwd=tmp_path, env=environment,
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+        )  # fmt: skip
+
+    return start
+
+
+def test_two_runs_on_one_folder_share_the_work(begin, tmp_path):
+    runs = [begin("run", "-g", "tiny.toml", "-j", "1") for _ in range(2)]
+    said = [run.communicate(timeout=240)[0] for run in runs]
+    assert [run.returncode for run in runs] == [0, 0], said
+    assert all("tiny: 2 of 2 jobs complete" in text for text in said)
+    rows = store.read(tmp_path / "results", "runs")
+    assert sorted(rows["stage"]) == ["encode", "encode", "train", "train"]  # none trained twice
+    assert_committed_once(tmp_path / "results")
+
+
+def test_a_killed_job_is_tried_again(begin, tmp_path):
+    run = begin("run", "-g", "tiny.toml", "-j", "1", "-m", "vq_vae")
+    os.kill(holder(tmp_path)["pid"], signal.SIGKILL)
+    said = run.communicate(timeout=240)[0]
+    assert run.returncode == 0, said
+    assert "error, will be tried again" in said
+    rows = store.read(tmp_path / "results", "runs").set_index("status")
+    assert rows.loc["error", "message"] == "killed by SIGKILL"
+    assert sorted(rows.loc["done", "stage"]) == ["encode", "train"]
+
+
+@pytest.mark.slow
+def test_ctrl_c_once_ends_gently_and_the_next_run_goes_on(begin, tmp_path):
+    run = begin("run", "-g", "tiny.toml", "-j", "1")
+    holder(tmp_path)
+    run.send_signal(signal.SIGINT)
+    said = run.communicate(timeout=240)[0]
+    assert run.returncode == 130, said
+    assert "run the same command again to go on" in said
+    again = begin("run", "-g", "tiny.toml", "-j", "1")
+    assert "tiny: 2 of 2 jobs complete" in again.communicate(timeout=240)[0]
+    assert_committed_once(tmp_path / "results")
+
+
+@pytest.mark.slow
+def test_a_cancelled_job_fails_is_retried_and_its_log_is_shown(begin, tmp_path):
+    run = begin("run", "-g", "tiny.toml", "-j", "1", "-m", "vq_vae", "--set", "train.steps=100000")
+    pid = holder(tmp_path)["pid"]
+    assert begin("cancel", "-g", "tiny").communicate(timeout=60)[0].startswith("cancelled ")
+    said = run.communicate(timeout=240)[0]
+    assert run.returncode == 1, said
+    assert "cancelled: VQ-VAE" in said
+    (folder,) = (tmp_path / "results" / "jobs").iterdir()
+    state = json.loads(begin("status", "--json").communicate(timeout=60)[0])
+    assert state[0]["status"] == "cancelled"
+    assert "train begins" in begin("logs", folder.name[:6]).communicate(timeout=60)[0]
+    retried = begin("retry", "--failed", "-j", "1")
+    os.kill(holder(tmp_path, pid)["pid"], signal.SIGTERM)
+    assert retried.communicate(timeout=240)[0]
+    assert retried.returncode == 130
+
+
+def holder(folder, before=0):
+    """The claim of the first job that somebody else than ``before`` works on."""
+    from collapsebench import claims
+
+    for _ in range(6000):
+        for path in (folder / "results" / "jobs").glob("*"):
+            found = claims.holder(path)
+            if found is not None and found["pid"] != before:
+                return found
+        time.sleep(0.01)
+    raise AssertionError("no job was started")
