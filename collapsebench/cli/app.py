@@ -1,0 +1,48 @@
+"""The program: its name, its errors, its version."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated, NoReturn
+
+import typer
+
+from collapsebench import __version__
+from collapsebench.settings import UserError
+
+app = typer.Typer(
+    help="Does your quantizer's codebook collapse? Train, measure, compare.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+
+def main() -> None:
+    """Runs the command line; bad input is one line on stderr and exit code 2."""
+    try:
+        app()
+    except UserError as error:
+        fail(str(error))
+
+
+def fail(message: str) -> NoReturn:
+    """Prints one line on stderr and ends with exit code 2."""
+    print(f"collapsebench: {message}", file=sys.stderr)
+    raise SystemExit(2)
+
+
+def version(value: bool) -> None:
+    """Prints the version and ends."""
+    if value:
+        print(__version__)
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    _version: Annotated[
+        bool, typer.Option("--version", callback=version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Does your quantizer's codebook collapse? Train, measure, compare."""

@@ -1,0 +1,115 @@
+"""Options that several commands share, and what they mean."""
+
+from __future__ import annotations
+
+import functools
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from collapsebench.settings import UserError
+
+WHAT, WHERE = "What", "Where"
+how = functools.partial(typer.Option, rich_help_panel="How")
+
+GridOption = Annotated[
+    str, typer.Option("--grid", "-g", help="A shipped grid or a .toml file.", rich_help_panel=WHAT)
+]
+Scale = Annotated[
+    str | None,
+    typer.Option(help="paper, paper52k, short, demo or the grid's own.", rich_help_panel=WHAT),
+]
+Methods = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--method", "-m", help="Replaces the grid's methods; a name or a .py file. Repeatable.",
+        rich_help_panel=WHAT,
+    ),
+]  # fmt: skip
+Networks = Annotated[
+    list[str] | None,
+    typer.Option("--network", "-n", help="Replaces the networks.", rich_help_panel=WHAT),
+]
+Datasets = Annotated[
+    list[str] | None,
+    typer.Option("--dataset", "-d", help="Replaces the datasets.", rich_help_panel=WHAT),
+]
+Sizes = Annotated[
+    str, typer.Option("--codebook-size", "-K", help="Like 256,512.", rich_help_panel=WHAT)
+]
+Dims = Annotated[str, typer.Option("--code-dim", "-D", help="Like 8,16.", rich_help_panel=WHAT)]
+SeedList = Annotated[
+    list[int] | None, typer.Option("--seed", "-s", help="Repeatable.", rich_help_panel=WHAT)
+]
+SeedCount = Annotated[
+    int | None,
+    typer.Option(
+        "--seeds", help="How many: the paper's 42, 1773, 1, then 2, 3, …", min=1, max=12,
+        rich_help_panel=WHAT,
+    ),
+]  # fmt: skip
+Set = Annotated[
+    list[str] | None,
+    typer.Option("--set", help="Like train.steps=1000 or method.beta=1e-6.", rich_help_panel=WHAT),
+]
+Only = Annotated[
+    str | None,
+    typer.Option(help='Like "codebook_size>=1024 and method!=dvae".', rich_help_panel=WHAT),
+]
+Results = Annotated[
+    Path, typer.Option("--results", "-r", help="Results folder.", rich_help_panel=WHERE)
+]
+DataRoot = Annotated[
+    Path | None,
+    typer.Option(
+        "--data-root", help="Where datasets lie; else COLLAPSEBENCH_DATA.", rich_help_panel=WHERE
+    ),
+]
+Json = Annotated[bool, typer.Option("--json", help="For scripts.")]
+
+
+GridFound = Annotated[
+    str | None, typer.Option("--grid", "-g", help="Else every grid found.", rich_help_panel=WHAT)
+]
+JobWords = Annotated[
+    list[str] | None, typer.Argument(help="Job ids, or how they begin.", metavar="JOB")
+]
+
+
+def show(value: Any) -> None:
+    """Prints JSON."""
+    print(json.dumps(value, indent=1, default=str))
+
+
+def choice(
+    grid: str, scale: str | None, methods: list[str] | None, networks: list[str] | None,
+    datasets: list[str] | None, sizes: str, dims: str, seed: list[int] | None,
+    seeds: int | None, settings: list[str] | None, only: str | None, data_root: Path | None,
+) -> Any:  # fmt: skip
+    """The options that say what to run, as one ``plan.Choice``."""
+    from collapsebench.grid import SEEDS
+    from collapsebench.plan import Choice
+
+    return Choice(
+        grid=grid,
+        scale=scale,
+        methods=tuple(methods or ()),
+        networks=tuple(networks or ()),
+        datasets=tuple(datasets or ()),
+        codebook_sizes=numbers("--codebook-size", sizes),
+        code_dims=numbers("--code-dim", dims),
+        seeds=tuple(seed) if seed else SEEDS[: seeds or 0],
+        set=tuple(settings or ()),
+        only=only,
+        data_root=data_root,
+    )
+
+
+def numbers(option: str, text: str) -> tuple[int, ...]:
+    """``256,512`` -> (256, 512)."""
+    try:
+        return tuple(int(part) for part in text.split(",") if part.strip())
+    except ValueError:
+        raise UserError(f"{option} {text!r} must be whole numbers, like 256,512") from None

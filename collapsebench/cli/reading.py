@@ -1,0 +1,141 @@
+"""Commands that read rows, or anybody's tokens."""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from collapsebench.cli.app import app
+from collapsebench.cli.options import Json, Results, numbers, show
+from collapsebench.settings import UserError
+
+
+@app.command()
+def report(
+    grid: Annotated[str | None, typer.Option("--grid", "-g", help="Else every grid found.")] = None,
+    results: Results = Path("results"),
+    out: Annotated[Path, typer.Option("--out", "-o", help="Where to.")] = Path("reports"),
+    baselines: Annotated[Path | None, typer.Option(help="Else ./baselines, then ours.")] = None,
+    to: Annotated[
+        str, typer.Option(help="html,md,csv,latex or term.")
+    ] = "html,md,csv,latex",
+    no_images: Annotated[bool, typer.Option("--no-images", help="A smaller page.")] = False,
+    bundle: Annotated[bool, typer.Option("--bundle", help="Everything to pass on.")] = False,
+    all_: Annotated[bool, typer.Option("--all", help="Older versions of user files too.")] = False,
+) -> None:  # fmt: skip
+    """Tables 1–4, the sweeps and a page, from the rows alone."""
+    from collapsebench import overview
+    from collapsebench import report as reports
+
+    if to == "term":
+        for name in [grid] if grid else overview.grids(results):
+            reports.to_terminal(name, results, baselines=baselines)
+        return
+    formats = to.split(",")
+    build = reports.build_all if grid is None else functools.partial(reports.build, grid)
+    page = build(results, out, baselines=baselines, images=not no_images, to=formats,
+                 bundle=bundle, only_current=not all_)  # fmt: skip
+    print(f"report: {page}")
+
+
+@app.command()
+def check(
+    baseline: Annotated[str, typer.Option("--baseline", "-b", help="A frozen tag.")] = "ci",
+    level: Annotated[
+        str, typer.Option("--level", "-l", help="0 tensors, 1 trajectories, 2 rows, 3 the paper.")
+    ] = "0,1,2",
+    results: Results = Path("results"),
+    grid: Annotated[str | None, typer.Option("--grid", "-g", help="Of level 3; else all.")] = None,
+    baselines: Annotated[Path | None, typer.Option(help="Else ./baselines, then ours.")] = None,
+    fail_on: Annotated[str, typer.Option(help="unsure or worse.")] = "unsure",
+    as_json: Json = False,
+    github: Annotated[bool, typer.Option("--github", help="Annotations for a workflow.")] = False,
+    junit: Annotated[Path | None, typer.Option(help="A JUnit XML file to write.")] = None,
+    badge: Annotated[Path | None, typer.Option(help="A shields.io file to write.")] = None,
+) -> None:
+    """Are the numbers still what they were? Exit 0 ok, 1 worse, 3 can't tell, 4 not measured."""
+    from collapsebench.check import output, verdicts
+    from collapsebench.check.run import Request
+    from collapsebench.check.run import check as run_check
+
+    if fail_on not in verdicts.FAIL_ON:
+        raise UserError(f"--fail-on {fail_on!r} must be one of {', '.join(verdicts.FAIL_ON)}")
+    found = run_check(numbers("--level", level), Request(baseline, results, grid, baselines))
+    show(output.as_dict(found, fail_on)) if as_json else print(output.text(found))
+    if github and (annotations := output.github(found)):
+        print(annotations)
+    if junit is not None:
+        output.junit(found, junit)
+    if badge is not None:
+        output.badge(found, badge)
+    raise SystemExit(verdicts.exit_code(found, fail_on))
+
+
+@app.command()
+def compare(
+    a: Annotated[str, typer.Argument(help="A frozen tag or a results folder.")],
+    b: Annotated[str, typer.Argument(help="Another.")],
+    baselines: Annotated[Path | None, typer.Option(help="Else ./baselines, then ours.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Two sets of rows, cell by cell: difference, interval, adjusted p."""
+    from collapsebench import compare as comparison
+
+    lines = comparison.compare(a, b, baselines)
+    show([asdict(line) for line in lines]) if as_json else print(comparison.text(lines, a, b))
+
+
+@app.command()
+def freeze(
+    tag: Annotated[str, typer.Argument(help="The baseline's name.")] = "",
+    grid: Annotated[str, typer.Option("--grid", "-g", help="Else the one named as the tag.")] = "",
+    results: Results = Path("results"),
+    out: Annotated[Path, typer.Option("--out", "-o", help="Where to.")] = Path("baselines"),
+    trajectories: Annotated[
+        bool, typer.Option("--trajectories", help="Record levels 0 and 1 anew.")
+    ] = False,
+) -> None:
+    """Keep a grid's rows as a baseline that later runs are held against."""
+    from collapsebench import freeze as freezer
+
+    if not tag and not trajectories:
+        raise UserError("say what: freeze TAG, or: freeze --trajectories")
+    paths = freezer.trajectories(out) if trajectories else []
+    paths += [freezer.freeze(tag, grid or tag, results, out)] if tag else []
+    for path in paths:
+        print(f"frozen: {path}")
+
+
+@app.command()
+def inspect(
+    tokens: Path,
+    codebook_size: Annotated[int | None, typer.Option("--codebook-size", "-K")] = None,
+    codebook: Annotated[Path | None, typer.Option(help="Codebook (K, D) as .npy.")] = None,
+    codebooks: Annotated[int, typer.Option(help="Q of residual tokens (N, …, Q).", min=1)] = 1,
+    images: Annotated[
+        tuple[Path, Path] | None, typer.Option(help="Folders: originals, reconstructions.")
+    ] = None,
+    to: Annotated[str, typer.Option(help="html,term,json.")] = "term",
+    out: Annotated[Path, typer.Option("--out", "-o")] = Path("inspection"),
+) -> None:
+    """Did a codebook collapse, where and how? Any tokenizer's tokens, nothing trained."""
+    from collapsebench.report import inspection
+
+    print(inspection.run(tokens, codebook_size, codebook, codebooks, images, to.split(","), out))
+
+
+@app.command()
+def export(
+    table: Annotated[str, typer.Argument(help="runs, metrics, protocols, curves or codes.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help=".csv, .parquet or .json")],
+    results: Results = Path("results"),
+) -> None:
+    """All rows of one table in one file."""
+    from collapsebench import overview
+
+    count = overview.export(results, table, out)
+    print(f"{count} rows in {out}")

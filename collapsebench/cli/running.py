@@ -1,0 +1,192 @@
+"""Commands that start work or say how it stands."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from collapsebench.cli.app import app
+from collapsebench.cli.options import (
+    WHERE,
+    DataRoot,
+    Datasets,
+    Dims,
+    GridFound,
+    GridOption,
+    JobWords,
+    Json,
+    Methods,
+    Networks,
+    Only,
+    Results,
+    Scale,
+    SeedCount,
+    SeedList,
+    Set,
+    Sizes,
+    choice,
+    how,
+    show,
+)
+from collapsebench.settings import STAGES
+
+
+@app.command("list")
+def list_(as_json: Json = False) -> None:
+    """What there is: methods, networks, datasets, grids."""
+    from collapsebench.listing import listing, print_listing
+
+    show(listing()) if as_json else print_listing(listing())
+
+
+@app.command()
+def plan(
+    grid: GridOption = "tables", scale: Scale = None, method: Methods = None,
+    network: Networks = None, dataset: Datasets = None, codebook_size: Sizes = "",
+    code_dim: Dims = "", seed: SeedList = None, seeds: SeedCount = None, set_: Set = None,
+    only: Only = None, results: Results = Path("results"), data_root: DataRoot = None,
+    device: Annotated[str, typer.Option(help="Whose hours: a100, h100, h200 or cpu.")] = "",
+    as_json: Json = False,
+) -> None:  # fmt: skip
+    """What a grid would do: jobs, what is done, what it costs, what is missing."""
+    from collapsebench import plan as plans
+    from collapsebench.launch import devices
+
+    chosen = choice(grid, scale, method, network, dataset, codebook_size, code_dim, seed, seeds,
+                    set_, only, data_root)  # fmt: skip
+    loaded, jobs = chosen.jobs()
+    found = plans.plan(loaded, jobs, results, device or devices.kind(devices.gpus()), data_root)
+    show(found.as_dict()) if as_json else plans.show(found)
+
+
+@app.command()
+def run(
+    grid: GridOption = "demo", scale: Scale = None, method: Methods = None,
+    network: Networks = None, dataset: Datasets = None, codebook_size: Sizes = "",
+    code_dim: Dims = "", seed: SeedList = None, seeds: SeedCount = None, set_: Set = None,
+    only: Only = None, results: Results = Path("results"), data_root: DataRoot = None,
+    slots: Annotated[int | None, how("-j", help="Jobs at a time without a GPU.", min=1)] = None,
+    gpus: Annotated[str | None, how(help="Like 0,1; '' for none. Default: all.")] = None,
+    jobs_per_gpu: Annotated[int, how(help="Jobs at a time on each GPU.", min=1)] = 1,
+    timeout: Annotated[str | None, how(help="Per task, like 90m or 24h.")] = None,
+    checkpoint: Annotated[str | None, how(help="How often, like 5m; else 60s.")] = None,
+    until: Annotated[str | None, how(help="Start nothing after this time, like 09:00.")] = None,
+    budget: Annotated[str | None, how(help="Start nothing after this long, like 8h.")] = None,
+    retries: Annotated[int, how(help="Try errors and time-outs again, so often.", min=0)] = 0,
+    fail_fast: Annotated[bool, how("--fail-fast", help="Stop at a first failure.")] = False,
+    launcher: Annotated[str, how(help="local, slurm or ray.")] = "local",
+    wait: Annotated[bool, how("--wait", help="Stay until what was queued has ended.")] = False,
+    dry_run: Annotated[bool, how("--dry-run", help="Only the plan.")] = False,
+    yes: Annotated[bool, how("-y", "--yes", help="Accept the cost.")] = False,
+    debug: Annotated[bool, how("--debug", help="One process, whole tracebacks.")] = False,
+    inception_weights: Annotated[
+        Path | None, typer.Option(help="Inception weights file for FID.", rich_help_panel=WHERE)
+    ] = None,
+    allow_unverified_weights: Annotated[
+        bool, typer.Option("--allow-unverified-weights", rich_help_panel=WHERE)
+    ] = False,
+) -> None:  # fmt: skip
+    """Run what a grid is missing: train, encode, prior, sample, score."""
+    from collapsebench.launch import start
+
+    chosen = choice(grid, scale, method, network, dataset, codebook_size, code_dim, seed, seeds,
+                    set_, only, data_root)  # fmt: skip
+    options = start.Options(
+        slots=slots, gpus=None if gpus is None else tuple(g for g in gpus.split(",") if g),
+        jobs_per_gpu=jobs_per_gpu, timeout=timeout, until=until, budget=budget,
+        checkpoint=checkpoint, retries=retries, fail_fast=fail_fast, launcher=launcher, wait=wait,
+        dry_run=dry_run, yes=yes, debug=debug, weights=inception_weights,
+        allow_unverified_weights=allow_unverified_weights,
+    )  # fmt: skip
+    raise SystemExit(start.run(chosen, results, options, sys.argv))
+
+
+@app.command(hidden=True)
+def job(
+    folder: Path,
+    stages: Annotated[str, typer.Option()] = ",".join(STAGES),
+    threads: Annotated[int, typer.Option()] = 0,
+    launcher: Annotated[str, typer.Option()] = "local",
+    launcher_job: Annotated[str, typer.Option()] = "",
+    limit_s: Annotated[float, typer.Option()] = 0.0,
+    wait: Annotated[bool, typer.Option("--wait")] = False,
+    parent: Annotated[int, typer.Option()] = 0,
+    checkpoint_s: Annotated[float, typer.Option()] = 60.0,
+) -> None:
+    """Run what one job is missing; what launchers start."""
+    from collapsebench.launch import work
+
+    order = work.Order(folder, tuple(stages.split(",")), threads, launcher, launcher_job,
+                       limit_s, wait, parent, checkpoint_s)  # fmt: skip
+    raise SystemExit(work.main(order))
+
+
+@app.command()
+def status(
+    grid: GridFound = None,
+    results: Results = Path("results"),
+    watch: Annotated[bool, typer.Option("--watch", help="Stay and show what changes.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Where every job of a grid stands."""
+    from collapsebench import overview
+
+    if watch:
+        overview.watch(results, grid)
+        return
+    found = overview.status(results, grid)
+    show(found) if as_json else overview.print_status(found)
+
+
+@app.command()
+def logs(
+    job: Annotated[str, typer.Argument(help="A job id, or how it begins.")],
+    follow: Annotated[bool, typer.Option("-f", "--follow", help="Stay while it runs.")] = False,
+    results: Results = Path("results"),
+) -> None:
+    """What one job printed."""
+    from collapsebench import overview
+
+    overview.print_log(results, job, follow)
+
+
+@app.command()
+def retry(
+    jobs: JobWords = None,
+    failed: Annotated[bool, typer.Option("--failed", help="All that failed.")] = False,
+    grid: GridFound = None,
+    results: Results = Path("results"),
+    slots: Annotated[int | None, how("-j", help="Jobs at a time without a GPU.", min=1)] = None,
+) -> None:
+    """Run failed jobs again on this machine, as they were queued."""
+    from collapsebench.launch import control, start
+
+    raise SystemExit(control.retry(jobs or [], failed, grid, results, start.Options(slots=slots)))
+
+
+@app.command()
+def cancel(
+    jobs: JobWords = None, grid: GridFound = None, results: Results = Path("results")
+) -> None:
+    """End jobs, running or queued; the next run starts them again."""
+    from collapsebench.launch import control
+
+    control.cancel(jobs or [], grid, results)
+
+
+@app.command()
+def gc(
+    keep: Annotated[
+        str, typer.Option(help="Of model, codebook, tokens, prior, samples, images.")
+    ] = "model,codebook,tokens,images",
+    grid: GridFound = None,
+    results: Results = Path("results"),
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would go.")] = False,
+) -> None:
+    """Remove large files of complete jobs; never a row, a setting or a log."""
+    from collapsebench import housekeeping
+
+    print(housekeeping.gc(results, grid, tuple(filter(None, keep.split(","))), dry_run))
