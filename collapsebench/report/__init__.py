@@ -1,0 +1,136 @@
+"""Rows -> tables, figures and one self-contained page per grid; never loads torch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import matplotlib
+from rich.console import Console
+
+from collapsebench.report import bundle as bundles
+from collapsebench.report import page, tables
+from collapsebench.report.blocks import IMAGES, Blocks, collect
+from collapsebench.report.data import ReportData
+from collapsebench.report.figures import Figure
+from collapsebench.report.rows import grids
+from collapsebench.report.style import apply_style
+from collapsebench.report.tables import Table
+from collapsebench.settings import UserError, did_you_mean
+
+FORMATS = {"md": tables.to_markdown, "csv": tables.to_csv, "latex": tables.to_latex}
+SUFFIXES = {"md": "md", "csv": "csv", "latex": "tex"}
+ALL = ("html", *FORMATS)
+TERMINAL = ("Your method", "Tables", "Failures")  # sections without drawings
+
+
+def build(
+    grid: str,
+    results: Path,
+    out: Path,
+    *,
+    baselines: Path | None = None,
+    images: bool = True,
+    to: Sequence[str] = ALL,
+    bundle: bool = False,
+    only_current: bool = True,
+) -> Path:
+    """Writes ``out/<grid>/``: index.html, tables/, figures/; returns the path of index.html.
+
+    Args:
+        grid: name of a grid that was run in ``results``.
+        results: folder of rows and jobs.
+        out: folder for reports.
+        baselines: folder of published and frozen numbers; None looks in ./baselines, then in ours.
+        images: whether reconstructions and samples are shown.
+        to: which of "html", "md", "csv", "latex" to write; figures come with html and latex.
+        bundle: also write bundle.zip: rows as one parquet file, tables, protocols, references.
+        only_current: leave out rows of earlier versions of a method's file or settings.
+
+    Raises:
+        UserError: a grid that was not run here, or an unknown format.
+    """
+    for word in to:
+        if word not in ALL:
+            raise UserError(f"unknown format {word!r}{did_you_mean(word, ALL)}")
+    data = ReportData(grid, results, baselines, only_current)
+    folder = out / grid
+    folder.mkdir(parents=True, exist_ok=True)
+    with matplotlib.rc_context():
+        apply_style()
+        blocks = collect(data, without=() if images else IMAGES)
+        if {"html", "latex"} & set(to):
+            _write_figures(blocks, folder / "figures")
+        _write_tables(blocks, folder / "tables", to)
+        index = folder / "index.html"
+        if "html" in to:
+            index.write_text(page.render(data, blocks), encoding="utf-8")
+    if bundle:
+        bundles.write(data, blocks, folder / "bundle.zip")
+    return index
+
+
+def build_all(
+    results: Path,
+    out: Path,
+    *,
+    baselines: Path | None = None,
+    images: bool = True,
+    to: Sequence[str] = ALL,
+    bundle: bool = False,
+    only_current: bool = True,
+) -> Path:
+    """A report of every grid found, and ``out/index.html`` that leads to them; returns its path.
+
+    Raises:
+        UserError: no grid was run in ``results``, or as ``build``.
+    """
+    names = grids(results)
+    if not names:
+        raise UserError(f"nothing to report: no grid was run in {results}")
+    for name in names:
+        build(name, results, out, baselines=baselines, images=images, to=to, bundle=bundle,
+              only_current=only_current)  # fmt: skip
+    index = out / "index.html"
+    index.write_text(
+        page.render_index([ReportData(name, results, baselines) for name in names]),
+        encoding="utf-8",
+    )
+    return index
+
+
+def to_terminal(grid: str, results: Path, *, baselines: Path | None = None) -> None:
+    """Prints a grid's tables; the scale's note comes first.
+
+    Raises:
+        UserError: a grid that was not run here.
+    """
+    data = ReportData(grid, results, baselines)
+    console = Console()
+    console.print(f"[bold]{data.grid['title']}[/]  {page.scale_words(data)}")
+    for block in collect(data, only=TERMINAL).all():
+        if isinstance(block, Table):
+            console.print(tables.to_terminal(block))
+            for note in (*block.notes, *block.todo):
+                console.print(note, style="dim", highlight=False)
+            console.print()
+
+
+def _write_figures(blocks: Blocks, folder: Path) -> None:
+    for block in blocks.all():
+        if isinstance(block, Figure):
+            block.save(folder)
+
+
+def _write_tables(blocks: Blocks, folder: Path, to: Sequence[str]) -> None:
+    wanted = [word for word in FORMATS if word in to]
+    if wanted:
+        folder.mkdir(parents=True, exist_ok=True)
+    for block in blocks.all():
+        if isinstance(block, Table):
+            for word in wanted:
+                path = folder / f"{block.name}.{SUFFIXES[word]}"
+                path.write_text(FORMATS[word](block), encoding="utf-8")
+
+
+__all__ = ["build", "build_all", "to_terminal"]

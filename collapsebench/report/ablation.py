@@ -1,0 +1,93 @@
+"""One setting of a method varied: the appendix's tables and figure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from collapsebench.report import sweep
+from collapsebench.report.cells import SPREAD, Measure, measured_cell
+from collapsebench.report.data import DATASETS, Group, ReportData
+from collapsebench.report.figures import Figure
+from collapsebench.report.style import VARIANT_LINES
+from collapsebench.report.tables import Cell, Row, Table
+
+RowKey = tuple[str, str, str]  # dataset, method, other settings
+
+
+def varied(data: ReportData, setting: str) -> dict[RowKey, dict[float, Group]]:
+    """Rows of the table -> value of the setting -> cell; empty if the grid does not vary it."""
+    found: dict[RowKey, dict[float, Group]] = {}
+    for _, comparison, group in data.cells():
+        method = dict(group.first.settings.get("method", {}))
+        value = method.pop(setting, None)
+        if isinstance(value, int | float):
+            others = ", ".join(f"{key}={value}" for key, value in sorted(method.items()))
+            row = (comparison.dataset, group.first.label, others)
+            found.setdefault(row, {})[float(value)] = group
+    return found if any(len(cells) > 1 for cells in found.values()) else {}
+
+
+def names(keys: list[RowKey]) -> dict[RowKey, str]:
+    """Row labels: dataset, and method and other settings as far as they vary."""
+    methods = {method for _, method, _ in keys}
+    settings = [set(others.split(", ")) for *_, others in keys]
+    shared = set.intersection(*settings) if settings else set()
+    labels = {}
+    for key in keys:
+        own = [part for part in key[2].split(", ") if part not in shared]
+        parts = [DATASETS.get(key[0], key[0]), *([key[1]] if len(methods) > 1 else []), *own]
+        labels[key] = ", ".join(part for part in parts if part)
+    return labels
+
+
+def table(
+    data: ReportData, name: str, title: str, setting: str, heading: Callable[[float], str]
+) -> list[Table]:
+    """Perplexity by dataset and value of the setting, beside what the paper prints."""
+    found = varied(data, setting)
+    values = sorted({value for cells in found.values() for value in cells})
+    if not values:
+        return []
+    labels = names(list(found))
+    rows = [
+        Row(labels[key], [_cell(data, cells.get(value), setting, value) for value in values],
+            data.looks[next(iter(cells.values())).first.method])
+        for key, cells in found.items()
+    ]  # fmt: skip
+    methods = ", ".join(dict.fromkeys(method for _, method, _ in found))
+    caption = (
+        f"{methods}; perplexity per batch on the split that the authors' code evaluates. {SPREAD}. "
+        "The paper prints one run without a spread, so there is no verdict."
+    )
+    return [Table(name, title, caption, "dataset", [heading(v) for v in values], rows, setting)]
+
+
+def _cell(data: ReportData, group: Group | None, setting: str, value: float) -> Cell:
+    if group is None:
+        return Cell({"measured": "–"})
+    comparison = data.comparison(group.first)
+    split = data.paper_split(comparison)
+    metric = "perplexity_batch_mean" if split else "perplexity"
+    paper = f"perplexity[{setting}={value:g}]"
+    measure = Measure(comparison, "", metric, split or "test", paper=paper, decimals=1)
+    return measured_cell(data, group, measure)
+
+
+def figure(data: ReportData, name: str, title: str, setting: str, xlabel: str) -> list[Figure]:
+    """Perplexity and MSE against the setting."""
+    found = varied(data, setting)
+    ticks = sorted({value for cells in found.values() for value in cells})
+    if not ticks:
+        return []
+    lines: sweep.Points = {}
+    places: dict[str, list[str]] = {}
+    for (dataset, method, others), cells in found.items():
+        variant = data.variant(next(iter(cells.values())).first)
+        kinds = places.setdefault(method, [])
+        kinds += [others] if others not in kinds else []
+        look = replace(data.looks[variant.method], line=VARIANT_LINES[kinds.index(others) % 4])
+        label = method if len(kinds) == 1 else f"{method} {others}"
+        lines[dataset, replace(variant, label=label, look=look)] = sorted(cells.items())
+    drawing = sweep.draw(lines, [sweep.RELATIVE, sweep.MSE], xlabel, ticks)
+    return [Figure(name, title, f"Test split; {sweep.BAND}.", {"": drawing})]

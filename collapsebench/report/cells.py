@@ -1,0 +1,144 @@
+"""Groups of seeds -> table cells: measured beside published, with an honest verdict."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from collapsebench import stats
+from collapsebench.baselines import Published, as_printed
+from collapsebench.report.data import Comparison, Group, ReportData
+from collapsebench.report.tables import Cell, Number, Part
+
+SPREAD = "Mean ± SD over seeds (ddof 1)"
+UNFINISHED = ("error", "timeout", "out_of_memory", "cancelled", "interrupted", "stale")
+NOT_MEASURED = "not measured"
+OTHER_TRAINING = "other training"
+
+
+@dataclass(frozen=True)
+class Measure:
+    """One column of a table of measurements.
+
+    Attributes:
+        paper: the metric's name among the published numbers, "" for none.
+        factor: what values are multiplied by before they are printed.
+        larger: whether larger is better; None where values are not ranked.
+        beside: further metrics of the test split, part name -> metric, printed without a verdict.
+    """
+
+    comparison: Comparison
+    heading: str
+    metric: str
+    split: str
+    protocol: str = ""
+    paper: str = ""
+    factor: float = 1.0
+    decimals: int = 2
+    larger: bool | None = True
+    beside: Mapping[str, str] = field(default_factory=dict)
+
+    def values(self, group: Group) -> dict[int, float]:
+        """Seed -> value, as printed."""
+        found = group.values(self.metric, self.split, self.protocol)
+        return {seed: value * self.factor for seed, value in found.items()}
+
+
+def measured_cell(
+    data: ReportData, group: Group | None, measure: Measure, bold: bool = False
+) -> Cell:
+    """One cell: measured, seeds, what stands beside it, published, difference, verdict, marks."""
+    if group is None:
+        return Cell({"measured": "–"})
+    values = list(measure.values(group).values())
+    job = group.first
+    paper = data.published(job, measure.paper)
+    parts: dict[str, Part] = {"measured": mean(values, measure.decimals) or missing(group)}
+    parts["seeds"] = seeds(len(values), len(group.jobs))
+    for part, metric in measure.beside.items():
+        others = group.values(metric, *_place(measure, part))
+        if found := mean([v * measure.factor for v in others.values()], measure.decimals):
+            parts[part] = found
+    if paper is not None:
+        parts |= _against(
+            values, paper, measure.decimals, as_printed(job.settings.get("train", {}))
+        )
+    if note := "; ".join(marks(group)):
+        parts["note"] = note
+    if len(group.devices) > 1:
+        parts["devices"] = "mixed"
+    band = (paper.mean - paper.sd, paper.mean + paper.sd) if paper and paper.sd else None
+    return Cell(parts, bold, tuple(values), band, _hover(group, measure))
+
+
+def _place(measure: Measure, part: str) -> tuple[str, str]:
+    return ("test", "") if part == "pooled" else (measure.split, measure.protocol)
+
+
+def mean(values: Sequence[float], decimals: int) -> Number | None:
+    """Mean and sample SD of the seeds; no SD from one, None from none."""
+    if not values:
+        return None
+    spread = float(np.std(values, ddof=1)) if len(values) > 1 else None
+    return Number(float(np.mean(values)), spread, decimals)
+
+
+def _against(
+    values: Sequence[float], paper: Published, decimals: int, same: bool
+) -> dict[str, Part]:
+    """The published number, the difference from it, and the verdict if one can be given."""
+    parts: dict[str, Part] = {"paper": Number(paper.mean, paper.sd, decimals)}
+    if paper.note:
+        return {"paper": f"{paper.mean:g} ({paper.note})"}
+    if values:
+        parts["difference"] = Number(
+            float(np.mean(values)) - paper.mean, decimals=decimals, signed=True
+        )
+    parts["verdict"] = verdict(values, paper, same)
+    return parts
+
+
+def verdict(values: Sequence[float], paper: Published, same: bool) -> str:
+    """What measured values say about a published one; ``same``: trained as the paper's were."""
+    if not values:
+        return NOT_MEASURED
+    if not same:
+        return OTHER_TRAINING
+    if paper.sd is None:
+        return "no spread in print"
+    return stats.verdict_against_paper(values, paper.mean, paper.sd, paper.n_seeds)
+
+
+def seeds(have: int, want: int) -> str:
+    """How many of the seeds have a value: "3", or "1/3" where some are missing."""
+    return str(want) if have == want else f"{have}/{want}"
+
+
+def missing(group: Group) -> str:
+    """Why a cell has no value."""
+    for status in ("incompatible", "diverged"):
+        if group.count(status):
+            return f"{status}: {group.reason}" if status == "incompatible" else status
+    return group.reason if group.count("done") and group.reason else NOT_MEASURED
+
+
+def marks(group: Group) -> list[str]:
+    """What a reader must know beside the number: collapsed, diverged, failed, whose rows."""
+    total = len(group.jobs)
+    found = [f"collapsed in {group.collapsed}/{total}"] if group.collapsed else []
+    for status in ("diverged", *UNFINISHED):
+        count = group.count(status)
+        if count and not (status == "diverged" and count == total):
+            found.append(f"{status.replace('_', ' ')} in {count}/{total}")
+    if group.first.baseline:
+        found.append(f"from baseline {group.first.baseline}")
+    return found
+
+
+def _hover(group: Group, measure: Measure) -> str:
+    values = measure.values(group)
+    lines = [f"seed {seed}: {value:.{measure.decimals}f}" for seed, value in values.items()]
+    jobs = ", ".join(job.job_id for job in group.jobs)
+    return "\n".join([*lines, f"jobs {jobs}", *sorted(group.devices)])

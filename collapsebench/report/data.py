@@ -1,0 +1,344 @@
+"""All rows of one grid, read once and arranged as tables and figures need them."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from collapsebench import baselines, labels, store
+from collapsebench.baselines import Published
+from collapsebench.report import rows
+from collapsebench.report.rows import PAPER_ORDER, Job
+from collapsebench.report.style import Look, looks
+
+DATASETS = {
+    "cifar10": "CIFAR10", "cifar10_5k": "CIFAR10-5k", "celeba": "CelebA",
+    "lsun_church": "LSUN Church",
+}  # fmt: skip
+PAPER_CODEBOOK = (512, 16)
+KINDS = ("user", "paper", "extra", "floor")  # order of rows; the paper's own order within one
+
+
+@dataclass(frozen=True)
+class Variant:
+    """A row of a table: a method, on a network, with its settings."""
+
+    method: str
+    label: str
+    kind: str
+    network: str
+    look: Look
+    baseline: str = ""
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A column of a table: everything but the method is equal in it."""
+
+    comparison_id: str
+    dataset: str
+    codebook_size: int
+    code_dim: int
+    label: str
+
+
+class Group:
+    """The jobs of one table cell: the same configuration, several seeds."""
+
+    def __init__(self, data: ReportData, jobs: Sequence[Job]):
+        self.data = data
+        self.jobs = sorted(jobs, key=lambda job: job.seed)
+
+    def values(self, metric: str, split: str, protocol: str = "") -> dict[int, float]:
+        """Seed -> value, of the seeds that have a finite one."""
+        found = {}
+        for job in self.jobs:
+            value = self.data.values.get((job.job_id, metric, split, protocol))
+            if value is not None and np.isfinite(value):
+                found[job.seed] = value
+        return found
+
+    def count(self, *statuses: str) -> int:
+        """How many seeds ended so."""
+        return sum(job.status in statuses for job in self.jobs)
+
+    @property
+    def collapsed(self) -> int:
+        """How many seeds collapsed, on the test split."""
+        return sum(value > 0 for value in self.values("collapsed", "test").values())
+
+    @property
+    def first(self) -> Job:
+        """The job of the smallest seed; all agree in everything but the seed."""
+        return self.jobs[0]
+
+    @property
+    def devices(self) -> set[str]:
+        """Names of the devices that the seeds ran on."""
+        return {job.device for job in self.jobs if job.device}
+
+    @property
+    def reason(self) -> str:
+        """The first message of a seed that did not finish."""
+        return next((job.message for job in self.jobs if job.message), "")
+
+
+class ReportData:
+    """What the rows say about one grid; every table and figure is built from this alone."""
+
+    def __init__(
+        self, grid: str, results: Path, given: Path | None = None, only_current: bool = True
+    ):
+        self.grid = rows.read_grid(grid, results)
+        self.paper = baselines.published(given)
+        self.places = {"": results} | baselines.tags(given)  # where the rows of a job lie
+        jobs = [Job(**rows.known(entry)) for entry in self.grid["jobs"]]
+        jobs += [] if only_current else rows.older(jobs, store.read(results, "runs"))
+        self.runs = rows.table(results, "runs", jobs)
+        self.jobs = rows.with_status(jobs, self.runs)
+        for tag, frozen in baselines.beside({job.comparison_id for job in jobs}, given).items():
+            self.jobs += rows.frozen(self.jobs, frozen, tag)
+        self.metrics = self.rows("metrics", self.jobs).fillna({"split": "", "protocol": ""})
+        protocols = self.rows("protocols", self.jobs).to_dict("records")
+        self.protocols = {row["protocol"]: row for row in protocols}
+        keys = (self.metrics[name] for name in ("job_id", "metric", "split", "protocol"))
+        self.values = dict(zip(zip(*keys, strict=True), self.metrics["value"], strict=True))
+        self.looks = looks(job.method for job in self.jobs)
+
+    def rows(self, table: str, jobs: Sequence[Job]) -> pd.DataFrame:
+        """The rows of a table that belong to these jobs, frozen ones from their baseline."""
+        frames = []
+        for tag, folder in self.places.items():
+            own = [job for job in jobs if job.baseline == tag]
+            if own or not tag:
+                frames.append(rows.table(folder, table, own))
+        return pd.concat([f for f in frames if len(f)] or frames[:1], ignore_index=True)
+
+    @property
+    def name(self) -> str:
+        """The grid's name."""
+        return str(self.grid["name"])
+
+    @cached_property
+    def comparisons(self) -> list[Comparison]:
+        """Columns, in the grid's order; several sizes or trainings of a dataset are told apart."""
+        first = {job.comparison_id: job for job in reversed(self.jobs)}
+        jobs = [first[i] for i in dict.fromkeys(job.comparison_id for job in self.jobs)]
+        sizes = {(job.codebook_size, job.code_dim) for job in jobs}
+        names = []
+        for job in jobs:
+            size = f" {job.codebook_size}\u00a0×\u00a0{job.code_dim}" if len(sizes) > 1 else ""
+            names.append(DATASETS.get(job.dataset, job.dataset) + size)
+        return [
+            Comparison(job.comparison_id, job.dataset, job.codebook_size, job.code_dim,
+                       name if names.count(name) == 1 else f"{name} ({job.comparison_id[:4]})")
+            for job, name in zip(jobs, names, strict=True)
+        ]  # fmt: skip
+
+    @cached_property
+    def groups(self) -> dict[tuple[Variant, Comparison], Group]:
+        """Cells: jobs of one configuration, one data hash and one precision."""
+        columns = {c.comparison_id: c for c in self.comparisons}
+        found: dict[tuple[Variant, Comparison], list[Job]] = defaultdict(list)
+        for job in self.jobs:
+            found[self.variant(job), columns[job.comparison_id]].append(job)
+        return {key: Group(self, jobs) for key, jobs in found.items()}
+
+    @cached_property
+    def variants(self) -> list[Variant]:
+        """Rows: users' methods, the paper's six in its order, others, floors."""
+        return sorted(dict.fromkeys(v for v, _ in self.groups), key=_place)
+
+    def comparison(self, job: Job) -> Comparison:
+        """The column that a job belongs to."""
+        return next(c for c in self.comparisons if c.comparison_id == job.comparison_id)
+
+    def variant(self, job: Job) -> Variant:
+        """The row that a job belongs to."""
+        label = self._variant_labels[job.config_id, job.made_of, job.baseline]
+        lines = self._variant_lines[job.method]
+        look = self.looks[job.method].variant(lines.index(label), len(lines))
+        return Variant(job.method, label, job.kind, job.network, look, job.baseline)
+
+    @cached_property
+    def _variant_labels(self) -> dict[tuple[str, str, str], str]:
+        """What tells configurations of a comparison apart, added to the label as far as needed."""
+        keyed = {(job.config_id, job.made_of, job.baseline): job for job in self.jobs}
+        networks: dict[str, set[str]] = defaultdict(set)
+        for job in self.jobs:
+            networks[job.method].add(job.network)
+        names = {}
+        for key, job in keyed.items():
+            on = f" on {job.network}" if len(networks[job.method]) > 1 else ""
+            names[key] = f"{job.label} {job.settings_label}".strip() + on
+        taken: dict[tuple[str, str], list[tuple[str, str, str]]] = defaultdict(list)
+        for key, job in keyed.items():
+            taken[names[key], job.comparison_id].append(key)
+        for keys in taken.values():
+            for key in keys if len(keys) > 1 else []:
+                names[key] += f" [{key[0][:4]}{' ' + key[1] if key[1] else ''}]"
+        return names
+
+    @cached_property
+    def _variant_lines(self) -> dict[str, list[str]]:
+        lines: dict[str, list[str]] = defaultdict(list)
+        for job in self.jobs:
+            label = self._variant_labels[job.config_id, job.made_of, job.baseline]
+            if label not in lines[job.method]:
+                lines[job.method].append(label)
+        return lines
+
+    @cached_property
+    def focus(self) -> list[Comparison]:
+        """One comparison per dataset: the paper's codebook where it is there, else the first."""
+        found: dict[str, Comparison] = {}
+        for c in self.comparisons:
+            if c.dataset not in found or (c.codebook_size, c.code_dim) == PAPER_CODEBOOK:
+                found[c.dataset] = c
+        return list(found.values())
+
+    def column(self, comparison: Comparison) -> Iterator[tuple[Variant, Group]]:
+        """Methods and their cells of one comparison."""
+        for variant in self.variants:
+            if group := self.groups.get((variant, comparison)):
+                yield variant, group
+
+    def leading(self, comparison: Comparison) -> list[tuple[Variant, Group]]:
+        """One cell per method: with its default settings where it has them, else its first."""
+        found: dict[str, tuple[Variant, Group]] = {}
+        for variant, group in self.column(comparison):
+            kept = found.setdefault(variant.method, (variant, group))
+            if kept[1].first.settings_label and not group.first.settings_label:
+                found[variant.method] = variant, group
+        return list(found.values())
+
+    def scored(self) -> list[tuple[Comparison, str]]:
+        """Columns of distances: a comparison under one protocol each, "" if nothing is scored."""
+        found = []
+        for comparison in self.comparisons:
+            ids = [p for p in self.protocols_of(comparison, "rfd") if p in self.protocols]
+            found += [(comparison, protocol) for protocol in ids or [""]]
+        return found
+
+    def protocols_of(self, comparison: Comparison, metric: str) -> list[str]:
+        """Ids of the protocols, or of the priors, under which a metric was measured."""
+        return self._protocols.get((comparison.comparison_id, metric), [])
+
+    @cached_property
+    def _protocols(self) -> dict[tuple[str, str], list[str]]:
+        columns = self.metrics[["comparison_id", "metric", "protocol"]].drop_duplicates()
+        found: dict[tuple[str, str], list[str]] = defaultdict(list)
+        for comparison, metric, protocol in sorted(columns.dropna().itertuples(index=False)):
+            found[comparison, metric].append(protocol)
+        return found
+
+    def ceiling(self, comparison: Comparison, metric: str, split: str) -> float | None:
+        """What even use of all codes would give; None where the rows do not say."""
+        return self._ceilings.get((comparison.comparison_id, metric, split))
+
+    @cached_property
+    def _ceilings(self) -> dict[tuple[str, str, str], float]:
+        keys = ["comparison_id", "metric", "split"]
+        return dict(self.metrics.dropna(subset=["ceiling"]).groupby(keys)["ceiling"].max())
+
+    def metric_label(self, metric: str, protocol: str) -> str:
+        """The printed name of a distance under a protocol."""
+        row = self.protocols.get(protocol)
+        if row is None:
+            return {"gfd": "FID or FD", "rfd": "rFID or rFD"}.get(metric, metric)
+        return labels.metric_label(metric, row["extractor"], bool(row["verified"]), row["name"])
+
+    def rankable(self, protocol: str) -> bool:
+        """Whether values under the protocol may be ranked; True where none applies."""
+        row = self.protocols.get(protocol)
+        return row is None or bool(row["rankable"])
+
+    def published(self, job: Job, metric: str) -> Published | None:
+        """The paper's number for a job's method as the paper ran it, None if it printed none.
+
+        A metric with a setting in brackets is of jobs that vary it; others of untouched methods.
+        """
+        key = (job.method, job.dataset, job.codebook_size, job.code_dim, metric)
+        found = self.paper.get(key)
+        own = "[" in metric or not job.settings_label
+        return found if found and own and found.network == job.network else None
+
+    def paper_split(self, comparison: Comparison) -> str | None:
+        """The split that the paper's numbers for a comparison are of, None if it has none."""
+        key = (comparison.dataset, comparison.codebook_size, comparison.code_dim)
+        found = (p for k, p in self.paper.items() if k[1:4] == key)
+        return next((p.split for p in found), None)
+
+    def curve(self, group: Group, metric: str) -> tuple[np.ndarray, np.ndarray]:
+        """Steps (n,) and values (seeds, n) of a logged quantity of a comparison in focus.
+
+        Only steps that all seeds have.
+        """
+        found = [self._curves.get((job.job_id, metric)) for job in group.jobs]
+        curves = [curve for curve in found if curve is not None]
+        if not curves:
+            return np.empty(0), np.empty((0, 0))
+        steps = sorted(set.intersection(*(set(curve) for curve in curves)))
+        return np.array(steps), np.array([[curve[s] for s in steps] for curve in curves])
+
+    @cached_property
+    def _shown(self) -> list[Job]:
+        """The jobs of the comparisons in focus."""
+        shown = {comparison.comparison_id for comparison in self.focus}
+        return [job for job in self.jobs if job.comparison_id in shown]
+
+    @cached_property
+    def curves(self) -> pd.DataFrame:
+        """What was logged along training, of the comparisons in focus."""
+        return self.rows("curves", self._shown)
+
+    @cached_property
+    def _curves(self) -> dict[tuple[str, str], dict[int, float]]:
+        found: dict[tuple[str, str], dict[int, float]] = defaultdict(dict)
+        columns = self.curves[["job_id", "metric", "step", "value"]]
+        for job, metric, step, value in columns.itertuples(index=False):
+            found[job, metric][step] = value
+        return found
+
+    def counts(self, group: Group, split: str = "test") -> np.ndarray:
+        """Times each code was chosen, (seeds, K), of a comparison in focus, first codebook."""
+        found = [
+            self._counts[j.job_id, split] for j in group.jobs if (j.job_id, split) in self._counts
+        ]
+        return np.array(found)
+
+    @cached_property
+    def _counts(self) -> dict[tuple[str, str], np.ndarray]:
+        codes = self.rows("codes", self._shown)
+        first = codes[codes["codebook"] == 0]
+        columns = first[["job_id", "split", "counts"]]
+        return {(job, split): counts for job, split, counts in columns.itertuples(index=False)}
+
+    def file(self, job: Job, name: str) -> Path | None:
+        """A file in the job's folder, None if it is not there."""
+        path = self.places[job.baseline] / "jobs" / job.job_id / name
+        return path if path.is_file() else None
+
+    def command(self, comparison: Comparison, methods: Iterable[str]) -> str:
+        """What to type to measure these methods of a comparison."""
+        words = " ".join(f"-m {method}" for method in dict.fromkeys(methods))
+        return f"{self.grid['command']} -d {comparison.dataset} {words}".strip()
+
+    def cells(self) -> Iterator[tuple[Variant, Comparison, Group]]:
+        """Every cell, by row and column."""
+        for variant in self.variants:
+            for comparison in self.comparisons:
+                if group := self.groups.get((variant, comparison)):
+                    yield variant, comparison, group
+
+
+def _place(variant: Variant) -> tuple[int, int, str]:
+    kind = KINDS.index(variant.kind) if variant.kind in KINDS else len(KINDS)
+    order = PAPER_ORDER.index(variant.method) if variant.method in PAPER_ORDER else len(PAPER_ORDER)
+    return kind, order, variant.method

@@ -1,0 +1,61 @@
+"""The PNG grids of jobs, cut into images and laid out so that methods stand side by side."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from collapsebench.report import style
+from collapsebench.report.data import Comparison, ReportData, Variant
+from collapsebench.report.style import Drawing
+
+GAP = 2  # pixels between images, in a job's grid and in ours
+INCH = 0.5  # side of an image in print
+LABELS = 1.1  # inches beside the images
+
+
+def cut(path: Path, rows: int) -> np.ndarray:
+    """A job's PNG of square images -> (rows, columns, H, W, 3) uint8."""
+    with Image.open(path) as file:
+        canvas = np.asarray(file.convert("RGB"))
+    side = (canvas.shape[0] - GAP) // rows - GAP
+    columns = (canvas.shape[1] - GAP) // (side + GAP)
+    cells = canvas[GAP:, GAP:][: rows * (side + GAP), : columns * (side + GAP)]
+    cells = cells.reshape(rows, side + GAP, columns, side + GAP, 3)
+    return cells[:, :side, :, :side].swapaxes(1, 2)
+
+
+def strips(
+    data: ReportData, comparison: Comparison, name: str, rows: int
+) -> list[tuple[Variant, np.ndarray]]:
+    """Each method's images of a comparison, from its smallest seed that has them."""
+    found = []
+    for variant, group in data.column(comparison):
+        paths = [path for job in group.jobs if (path := data.file(job, name))]
+        if paths:
+            found.append((variant, cut(paths[0], rows)))
+    return found
+
+
+def lay_out(rows: list[tuple[str, np.ndarray]]) -> Drawing:
+    """Labelled rows of images (columns, H, W, 3) as one mosaic, pixel for pixel."""
+    columns = max(len(images) for _, images in rows)
+    side = rows[0][1].shape[1]
+    step = side + GAP
+    mosaic = np.zeros((len(rows) * step - GAP, columns * step - GAP, 4), np.uint8)
+    for i, (_, images) in enumerate(rows):
+        for j, image in enumerate(images):
+            place = mosaic[i * step : i * step + side, j * step : j * step + side]
+            place[..., :3], place[..., 3] = image, 255
+    inch = min(INCH, (style.PAGE - LABELS) / columns) / step
+    canvas, axes = style.panels(1, 1, mosaic.shape[0] * inch + 0.1, mosaic.shape[1] * inch + LABELS)
+    ax = axes[0, 0]
+    ax.imshow(mosaic)
+    ax.grid(False)
+    ax.spines[:].set_visible(False)
+    ax.set_xticks([])
+    ax.set_yticks([i * step + side / 2 for i in range(len(rows))], [label for label, _ in rows])
+    ax.tick_params(length=0)
+    return canvas

@@ -1,0 +1,66 @@
+"""What the vectors of a codebook look like."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from collapsebench import metrics
+
+SHOWN_CODES = 4096  # codes whose nearest one is searched, and points of the map
+BLOCK = 256  # codes whose distances to all K are in memory at once
+
+
+@dataclass(frozen=True)
+class Geometry:
+    """The vectors of one codebook.
+
+    Attributes:
+        values: ``effective_rank`` and ``duplicate_codes``.
+        code_dim: D.
+        shown: (S,) indices of evenly spaced codes, all of them up to ``SHOWN_CODES``.
+        nearest: (S,) Euclidean distance from each to the nearest other code.
+        plane: (S, 2), coordinates on the first two principal axes of the codebook.
+        explained: share of the variance on those two axes, in [0, 1].
+    """
+
+    values: dict[str, float]
+    code_dim: int
+    shown: NDArray[np.int64]
+    nearest: NDArray[np.float64]
+    plane: NDArray[np.float64]
+    explained: float
+
+
+def geometry(codebook: NDArray[Any]) -> Geometry:
+    """The ``Geometry`` of a codebook (K, D), K at least 2."""
+    codebook = codebook.astype(np.float64)
+    shown = np.unique(np.linspace(0, len(codebook) - 1, SHOWN_CODES).astype(np.int64))
+    centred = codebook - codebook.mean(axis=0)
+    variances, axes = np.linalg.eigh(centred.T @ centred)  # ascending
+    plane = centred[shown] @ axes[:, ::-1][:, :2]
+    total = variances.sum()
+    return Geometry(
+        values=metrics.vector_metrics(codebook),
+        code_dim=codebook.shape[1],
+        shown=shown,
+        nearest=_nearest(codebook, shown),
+        plane=np.pad(plane, [(0, 0), (0, 2 - plane.shape[1])]),
+        explained=float(variances[-2:].sum() / total) if total else 1.0,
+    )
+
+
+def _nearest(codebook: NDArray[np.float64], shown: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Distance from each shown code to the nearest other one; float64, so that equal is zero."""
+    squares = np.square(codebook).sum(axis=1)
+    found = []
+    for start in range(0, len(shown), BLOCK):
+        block = shown[start : start + BLOCK]
+        distances = squares - 2 * codebook[block] @ codebook.T
+        distances[np.arange(len(block)), block] = np.inf
+        nearest = codebook[distances.argmin(axis=1)]
+        found.append(np.linalg.norm(codebook[block] - nearest, axis=1))
+    return np.concatenate(found)

@@ -1,0 +1,158 @@
+"""Tables of measurements: methods down, comparisons or metrics across, with what to know below."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from collapsebench import stats
+from collapsebench.metrics import COLLAPSED_DEFINITION
+from collapsebench.report.cells import (
+    OTHER_TRAINING,
+    UNFINISHED,
+    Measure,
+    mean,
+    measured_cell,
+)
+from collapsebench.report.data import Comparison, Group, ReportData, Variant
+from collapsebench.report.rows import NOT_RUN
+from collapsebench.report.tables import Number, Row, Table, plain
+
+
+def measured_table(
+    data: ReportData, name: str, title: str, caption: str, measures: Sequence[Measure]
+) -> Table | None:
+    """Methods down, measures across; None if the grid has no such column."""
+    rows = [v for v in data.variants if any((v, m.comparison) in data.groups for m in measures)]
+    if not rows or not measures:
+        return None
+    bold = [_best(data, rows, measure) for measure in measures]
+    lines = []
+    for variant in rows:
+        cells = [
+            measured_cell(
+                data, data.groups.get((variant, measure.comparison)), measure, variant in best
+            )
+            for measure, best in zip(measures, bold, strict=True)
+        ]
+        lines.append(Row(variant.label, cells, variant.look, variant.kind))
+    ranked = any(m.larger is not None for m in measures)
+    return Table(
+        name, title, caption, "method", [m.heading for m in measures], lines, "dataset",
+        _notes(data, measures, lines), _todo(data, rows, measures), ranked,
+    )  # fmt: skip
+
+
+def _best(data: ReportData, rows: Sequence[Variant], measure: Measure) -> set[Variant]:
+    """The methods not significantly worse than the best; none if a single seed decides."""
+    if measure.larger is None:
+        return set()
+    found: dict[str, tuple[Variant, list[float]]] = {}
+    for i, variant in enumerate(rows):
+        group = data.groups.get((variant, measure.comparison))
+        values = list(measure.values(group).values()) if group else []
+        if values and variant.kind != "floor":
+            found[str(i)] = variant, values
+    if all(len(values) < 2 for _, values in found.values()):
+        return set()
+    best = stats.best_group({i: values for i, (_, values) in found.items()}, measure.larger)
+    return {found[i][0] for i in best}
+
+
+def _notes(data: ReportData, measures: Sequence[Measure], lines: Sequence[Row]) -> list[str]:
+    texts = " ".join(str(part) for row in lines for c in row.cells for part in c.parts.values())
+    notes = _ceiling_note(data, measures)
+    if all(len(cell.dots) < 2 for row in lines for cell in row.cells):
+        notes.append("One seed: no spread, no test and no best group.")
+    if any(cell.bold for row in lines for cell in row.cells):
+        notes.append(
+            "Bold: the methods not significantly worse than the best (Welch, Holm, 5 %); floors "
+            "are not ranked."
+        )
+    if "collapsed in" in texts:
+        notes.append(
+            f"{COLLAPSED_DEFINITION[0].upper()}{COLLAPSED_DEFINITION[1:]}, on the test split."
+        )
+    if OTHER_TRAINING in texts:
+        notes.append(
+            f'"{OTHER_TRAINING}": these runs are shorter or scheduled otherwise than the paper\'s; '
+            "the difference is no verdict."
+        )
+    if any(verdict in texts for verdict in ("reproduced", "inconclusive", "differs")):
+        margin = f"{stats.PAPER_MARGIN:.0%}".replace("%", " %")
+        notes.append(
+            f"Reproduced: equivalent to the published mean within {margin} (two one-sided tests); "
+            "differs: not so, and different by Welch's test; else inconclusive. The paper's ± "
+            "is a population SD (ddof 0) and is multiplied by √(3/2) first."
+        )
+    return notes
+
+
+def _ceiling_note(data: ReportData, measures: Sequence[Measure]) -> list[str]:
+    """What even use of all codes would give, where the rows say it."""
+    found = {
+        measure.heading: f"{ceiling:.1f}"
+        for measure in measures
+        if measure.metric.startswith("perplexity")
+        and (ceiling := data.ceiling(measure.comparison, measure.metric, measure.split))
+    }
+    if len(set(found.values())) == 1:
+        return [f"Even use of all codes would give {next(iter(found.values()))}."]
+    texts = [f"{heading}: {ceiling}" for heading, ceiling in found.items()]
+    return [f"Even use of all codes would give {'; '.join(texts)}."] if texts else []
+
+
+def _todo(data: ReportData, rows: Sequence[Variant], measures: Sequence[Measure]) -> list[str]:
+    """For each comparison with holes, what to type to fill them."""
+    empty: dict[Comparison, list[str]] = defaultdict(list)
+    for measure in measures:
+        for variant in rows:
+            group = data.groups.get((variant, measure.comparison))
+            if group and any(job.status in (NOT_RUN, *UNFINISHED) for job in group.jobs):
+                empty[measure.comparison].append(variant.method)
+    return [
+        f"Not complete: {comparison.label}. Run: {data.command(comparison, methods)}"
+        for comparison, methods in empty.items()
+    ]
+
+
+def per_comparison(data: ReportData, measure: Callable[[Comparison], Measure]) -> list[Measure]:
+    """One measure for each comparison of the grid."""
+    return [measure(comparison) for comparison in data.comparisons]
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column of a table of plain values."""
+
+    heading: str
+    metric: str
+    split: str = "test"
+    factor: float = 1.0
+    decimals: int = 2
+
+
+def value_table(
+    data: ReportData, name: str, title: str, caption: str, comparison: Comparison,
+    columns: Sequence[Column], protocol: str = "",
+) -> Table | None:  # fmt: skip
+    """Methods down, metrics of one comparison across; columns without any value are left out."""
+    rows = {
+        variant: [_value(group, column, protocol) for column in columns]
+        for variant, group in data.column(comparison)
+    }
+    kept = [i for i in range(len(columns)) if any(numbers[i] for numbers in rows.values())]
+    if not kept:
+        return None
+    lines = [
+        Row(v.label, [plain(numbers[i] or "–") for i in kept], v.look, v.kind)
+        for v, numbers in rows.items()
+    ]
+    heads = [columns[i].heading for i in kept]
+    return Table(name, f"{title} · {comparison.label}", caption, "method", heads, lines)
+
+
+def _value(group: Group, column: Column, protocol: str) -> Number | None:
+    values = group.values(column.metric, column.split, protocol).values()
+    return mean([value * column.factor for value in values], column.decimals)

@@ -1,0 +1,160 @@
+"""Rows of the store -> jobs of one grid, each with how far it came."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from collapsebench import store
+from collapsebench.settings import STAGES, UserError, did_you_mean
+
+PAPER_ORDER = ("vq_vae_ema", "gs_vq_vae", "sq_vae", "vq_ste_pp", "dvae", "edvae")
+NOT_RUN = "not run"
+
+
+@dataclass(frozen=True)
+class Job:
+    """One training of the grid and how far it came.
+
+    Attributes:
+        status: a status of the store, or "not run".
+        stage: the stage that the status is about.
+        message: why it is not done, or what a finished stage had to leave out.
+        baseline: tag of the baseline that the rows come from, "" for rows of this results folder.
+    """
+
+    job_id: str
+    config_id: str
+    comparison_id: str
+    method: str
+    label: str
+    kind: str
+    network: str
+    dataset: str
+    codebook_size: int
+    code_dim: int
+    seed: int
+    scale: str
+    settings_label: str = ""
+    settings: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    stage_ids: Mapping[str, str] = field(default_factory=dict)
+    status: str = NOT_RUN
+    stage: str = ""
+    message: str = ""
+    device: str = ""
+    made_of: str = ""  # data hash and precision: rows of two never share a cell
+    baseline: str = ""
+
+    def setting(self, group: str, name: str) -> Any:
+        """A resolved setting, None if the row does not know it."""
+        return self.settings.get(group, {}).get(name)
+
+
+def read_grid(grid: str, results: Path) -> dict[str, Any]:
+    """The file that `run` left about a grid.
+
+    Raises:
+        UserError: no such grid was run here, or its file cannot be read.
+    """
+    path = results / "grids" / f"{grid}.json"
+    try:
+        found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        return found
+    except FileNotFoundError:
+        raise UserError(
+            f"no grid {grid!r} was run in {results}{did_you_mean(grid, grids(results))}"
+        ) from None
+    except ValueError as error:
+        raise UserError(f"{path} cannot be read: {error}") from None
+
+
+def grids(results: Path) -> list[str]:
+    """Names of the grids that were run here."""
+    return sorted(path.stem for path in (results / "grids").glob("*.json"))
+
+
+def known(entry: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields of a job that this report uses, of an entry of a grid's file."""
+    names = Job.__dataclass_fields__
+    return {key: value for key, value in entry.items() if key in names}
+
+
+def table(folder: Path, name: str, jobs: Sequence[Job]) -> pd.DataFrame:
+    """A table's rows of the given jobs, of their stages as the grid wants them now."""
+    frame = store.read(folder, name, jobs={job.job_id for job in jobs})
+    stages = {stage_id for job in jobs for stage_id in job.stage_ids.values()}
+    any_stage = {job.job_id for job in jobs if not job.stage_ids}
+    return frame[frame["stage_id"].isin(stages) | frame["job_id"].isin(any_stage)]
+
+
+def with_status(jobs: Sequence[Job], runs: pd.DataFrame) -> list[Job]:
+    """The jobs, each with its last status and what it ran on."""
+    latest: dict[tuple[str, str], Any] = {}
+    for row in runs.sort_values(["finished_at", "attempt"]).to_dict("records"):
+        latest[row["job_id"], row["stage"]] = row
+    found = [_status(job, latest) for job in jobs]
+    made_of = {job.config_id: job.made_of for job in reversed(found) if job.made_of}
+    return [
+        job if job.made_of else replace(job, made_of=made_of.get(job.config_id, ""))
+        for job in found
+    ]
+
+
+def _status(job: Job, latest: Mapping[tuple[str, str], Any]) -> Job:
+    rows = [
+        (stage, latest.get((job.job_id, stage)))
+        for stage in STAGES
+        if stage in job.stage_ids or (job.job_id, stage) in latest
+    ]
+    train = latest.get((job.job_id, "train"))
+    if train is not None:
+        parts = [str(train["data_hash"] or ""), str(train["precision"] or "")]
+        job = replace(job, device=train["device_name"] or "", made_of=" ".join(filter(None, parts)))
+    for stage, row in rows:
+        if row is None:
+            return replace(job, status=NOT_RUN, stage=stage)
+        if row["status"] != "done":
+            return replace(job, status=row["status"], stage=stage, message=row["message"] or "")
+    message = next((row["message"] for _, row in rows if row and row["message"]), "")
+    return replace(job, status="done", stage=rows[-1][0], message=message)
+
+
+def older(wanted: Sequence[Job], runs: pd.DataFrame) -> list[Job]:
+    """Jobs with rows here that share a comparison with the grid but are no longer in it."""
+    ids, comparisons = {j.job_id for j in wanted}, {j.comparison_id for j in wanted}
+    kinds = {job.method: job.kind for job in wanted}
+    rows = runs[runs["comparison_id"].isin(comparisons) & ~runs["job_id"].isin(ids)]
+    rows = rows[rows["stage"] == "train"].drop_duplicates("job_id")
+    return [
+        replace(_from_row(row, kinds.get(row["method"], "extra")), settings_label="(older)")
+        for row in rows.to_dict("records")
+    ]
+
+
+def frozen(jobs: Sequence[Job], metrics: pd.DataFrame, tag: str) -> list[Job]:
+    """Jobs of a baseline whose comparison the grid has and whose method it lacks there."""
+    here = {(job.comparison_id, job.method) for job in jobs}
+    comparisons = {job.comparison_id for job in jobs}
+    rows = metrics[metrics["comparison_id"].isin(comparisons)].drop_duplicates("job_id")
+    return [
+        replace(_from_row(row, _kind(row["method"])), status="done", baseline=tag)
+        for row in rows.to_dict("records")
+        if (row["comparison_id"], row["method"]) not in here
+    ]
+
+
+def _kind(method: str) -> str:
+    return "paper" if method in PAPER_ORDER else "extra"
+
+
+FROM_ROW = ("job_id", "config_id", "comparison_id", "method", "label", "network", "dataset",
+            "codebook_size", "code_dim", "seed", "scale")  # fmt: skip
+
+
+def _from_row(row: Mapping[str, Any], kind: str) -> Job:
+    return Job(**{name: row[name] for name in FROM_ROW}, kind=kind)

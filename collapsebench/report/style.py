@@ -1,0 +1,241 @@
+"""How every figure looks: one colour-blind-safe colour and one marker per method, everywhere.
+
+Colours are Paul Tol's "bright" scheme for the paper's six methods and its "vibrant" one for
+users' methods (personal.sron.nl/~pault). Figures are drawn at the width at which they print.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import matplotlib
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.colors import to_hex, to_rgb
+from matplotlib.figure import Figure as Canvas
+
+COLUMN = 3.46  # inches: one column of a two-column journal page (88 mm)
+PAGE = 7.09  # inches: both columns (180 mm)
+
+INK = "#1b1e24"  # text and axes; the page replaces these three by its own theme's colours
+QUIET = "#6b7280"
+LINE = "#dfe2e7"
+THEME = {INK: "var(--ink)", QUIET: "var(--quiet)", LINE: "var(--line)"}
+
+RC: dict[str, object] = {
+    "font.family": "sans-serif",
+    "font.sans-serif": ["DejaVu Sans", "Helvetica", "Arial", "sans-serif"],
+    "font.size": 7.5,
+    "axes.titlesize": 8,
+    "axes.labelsize": 7.5,
+    "axes.edgecolor": QUIET,
+    "axes.labelcolor": INK,
+    "axes.titlecolor": INK,
+    "axes.linewidth": 0.6,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "axes.facecolor": "none",
+    "grid.color": LINE,
+    "grid.linewidth": 0.5,
+    "text.color": INK,
+    "xtick.color": QUIET,
+    "ytick.color": QUIET,
+    "xtick.labelcolor": INK,
+    "ytick.labelcolor": INK,
+    "xtick.labelsize": 7,
+    "ytick.labelsize": 7,
+    "xtick.major.width": 0.6,
+    "ytick.major.width": 0.6,
+    "xtick.major.size": 2.5,
+    "ytick.major.size": 2.5,
+    "legend.frameon": False,
+    "legend.fontsize": 7,
+    "legend.handlelength": 1.8,
+    "lines.linewidth": 1.4,
+    "lines.markersize": 4,
+    "figure.facecolor": "none",
+    "figure.constrained_layout.h_pad": 0.04,
+    "figure.constrained_layout.w_pad": 0.04,
+    "pdf.fonttype": 42,
+    "svg.fonttype": "none",
+    "image.interpolation": "none",
+    "image.composite_image": False,
+}
+
+
+VARIANT_LINES = ("-", "--", "-.", ":")
+
+
+@dataclass(frozen=True)
+class Look:
+    """Colour, marker and line style of one method."""
+
+    color: str
+    marker: str
+    line: str = "-"
+
+    def variant(self, index: int, count: int) -> Look:
+        """The look of one of a method's ``count`` settings: its colour from dark to light."""
+        if index == 0 and count == 1:
+            return self
+        share = index / (count - 1)  # 0 darkest, 1 lightest
+        rgb = np.array(to_rgb(self.color))
+        mixed = rgb * (0.7 + 0.3 * min(1, 2 * share)) + (1 - rgb) * 0.55 * max(0, 2 * share - 1)
+        return Look(
+            to_hex((mixed[0], mixed[1], mixed[2])),
+            self.marker,
+            VARIANT_LINES[index % len(VARIANT_LINES)],
+        )
+
+
+METHODS = {
+    "vq_vae_ema": Look("#4477AA", "o"),
+    "gs_vq_vae": Look("#66CCEE", "s"),
+    "sq_vae": Look("#228833", "^"),
+    "vq_ste_pp": Look("#CCBB44", "D"),
+    "dvae": Look("#EE6677", "v"),
+    "edvae": Look("#AA3377", "P"),
+    "vq_vae": Look("#8C6D4F", "X"),
+    "random_codes": Look("#8A8F98", "d", ":"),
+    "continuous": Look("#8A8F98", "h", "--"),
+}
+OTHERS = tuple(
+    Look(color, marker)
+    for color, marker in zip(
+        ("#EE7733", "#009988", "#0077BB", "#CC3311", "#EE3377", "#33BBEE"), "*p8<>H", strict=True
+    )
+)
+
+
+def apply_style() -> None:
+    """Sets matplotlib's parameters; inside ``matplotlib.rc_context()`` they are undone after it."""
+    matplotlib.rcParams.update(RC)  # type: ignore[arg-type]
+
+
+def looks(methods: Iterable[str]) -> dict[str, Look]:
+    """Method id -> look: fixed for shipped methods, the next free one by name for others."""
+    names = list(dict.fromkeys(methods))
+    others = sorted(name for name in names if name not in METHODS)
+    extra = {name: OTHERS[i % len(OTHERS)] for i, name in enumerate(others)}
+    return {name: METHODS.get(name) or extra[name] for name in names}
+
+
+class Named(Protocol):
+    """Whatever has a printed name and a look."""
+
+    @property
+    def label(self) -> str:
+        """The name in the legend."""
+
+    @property
+    def look(self) -> Look:
+        """Colour, marker and line."""
+
+
+Values = Sequence[float] | np.ndarray
+
+
+class Drawing(Canvas):
+    """A matplotlib figure that remembers what its points are called, for the page's script.
+
+    Attributes:
+        points: (axes, series, x, y, text) for each value that the page shows on hover.
+    """
+
+    def __init__(self, width: float, height: float):
+        super().__init__(figsize=(width, height), layout="constrained")
+        self.points: list[tuple[Axes, str, float, float, str]] = []
+
+    def settle(self) -> None:
+        """Lays the panels out, once: every form that is written then has the same layout."""
+        engine = self.get_layout_engine()
+        if engine is not None:
+            engine.execute(self)
+            self.set_layout_engine("none")
+
+    def remember(self, ax: Axes, name: str, x: Values, y: Values, texts: Sequence[str]) -> None:
+        """Adds hover texts to points of the series ``name``."""
+        self.points += [(ax, name, a, b, t) for a, b, t in zip(x, y, texts, strict=True)]
+
+
+def width(columns: int) -> float:
+    """Inches for a row of so many panels."""
+    return PAGE if columns > 1 else 1.35 * COLUMN
+
+
+def panels(rows: int, columns: int, height: float, width: float = PAGE) -> tuple[Drawing, Any]:
+    """A drawing with a grid of panels, ``height`` inches each; axes as a (rows, columns) array."""
+    canvas = Drawing(width, rows * height)
+    return canvas, canvas.subplots(rows, columns, squeeze=False)
+
+
+def series(
+    ax: Axes,
+    variant: Named,
+    x: Values,
+    y: Values,
+    *,
+    band: tuple[Values, Values] | None = None,
+    texts: Sequence[str] = (),
+    markers: bool = True,
+) -> None:
+    """One method's line, its band (low, high) and its hover texts, one per point or none."""
+    look = variant.look
+    (line,) = ax.plot(
+        x, y, color=look.color, ls=look.line, marker=look.marker if markers else "",
+        markeredgewidth=0, label=variant.label,
+    )  # fmt: skip
+    tag(line, variant.label)
+    if band is not None:
+        tag(ax.fill_between(x, *band, color=look.color, alpha=0.16, linewidth=0), variant.label)
+    if texts:
+        drawing(ax).remember(ax, variant.label, x, y, texts)
+
+
+def drawing(ax: Axes) -> Drawing:
+    """The drawing that a panel belongs to."""
+    figure = ax.get_figure(root=True)
+    assert isinstance(figure, Drawing)
+    return figure
+
+
+def tag(artist: Any, name: str) -> None:
+    """Marks an artist as part of a series; the SVG writer makes the id unique."""
+    artist.set_gid(f"series:{slug(name)}")
+
+
+def legend(canvas: Drawing, axes: Iterable[Axes]) -> None:
+    """One legend above all panels, each entry once, tagged for the page's script."""
+    entries: dict[str, Any] = {}
+    for ax in axes:
+        for handle, label in zip(*ax.get_legend_handles_labels(), strict=True):
+            entries.setdefault(label, handle)
+    if len(entries) < 2:
+        return
+    entry = 0.42 + 0.053 * max(map(len, entries))  # inches: a handle and the longest label
+    columns = max(1, min(len(entries), int(canvas.get_figwidth() / entry)))
+    canvas.set_figheight(canvas.get_figheight() + 0.16 * math.ceil(len(entries) / columns))
+    box = canvas.legend(
+        entries.values(), entries.keys(), loc="outside upper center", ncols=columns,
+        columnspacing=1.4,
+    )  # fmt: skip
+    for text, mark, label in zip(box.get_texts(), box.legend_handles, entries, strict=True):
+        if mark is not None and (entries[label].get_gid() or "").startswith("series:"):
+            text.set_gid(f"legend:{slug(label)}")
+            mark.set_gid(f"legend:{slug(label)}")
+
+
+def count(value: float, _: Any = None) -> str:
+    """A count on an axis: 50k for 50 000."""
+    return f"{value / 1000:g}k" if abs(value) >= 1000 else f"{value:g}"
+
+
+def slug(text: str) -> str:
+    """Text as a file name or id: lower case, digits and dashes."""
+    return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-") or "x"

@@ -1,0 +1,24 @@
+"""When codes die: usage along training."""
+
+from __future__ import annotations
+
+from collapsebench.report import curves
+from collapsebench.report.curves import Quantity
+from collapsebench.report.data import ReportData
+from collapsebench.report.figures import Figure
+
+title = "Dead codes along training"
+section = "How the codebook is used"
+place = 330
+
+QUANTITIES = (Quantity("dead_codes", "dead codes"), Quantity("perplexity", "perplexity"))
+
+
+def build(data: ReportData) -> list[Figure]:
+    """Dead codes and perplexity on the fixed training images."""
+    drawing = curves.draw(data, QUANTITIES)
+    caption = (
+        "On 512 fixed training images; thick: mean over seeds, thin: each seed. A code that only "
+        "other images use counts as dead here."
+    )
+    return [Figure("dead-codes", title, caption, {"": drawing})] if drawing else []

@@ -1,0 +1,44 @@
+"""What did not end well: the reason, and the last lines of the log."""
+
+from __future__ import annotations
+
+from collapsebench.report.data import ReportData
+from collapsebench.report.rows import NOT_RUN, Job
+from collapsebench.report.tables import Log, Row, Table, plain
+
+title = "Failures and other ends"
+section = "Failures"
+place = 810
+
+LINES = 30  # of each log
+
+
+def build(data: ReportData) -> list[Table | Log]:
+    """All jobs that are neither done nor waiting; then their logs."""
+    bad = [job for job in data.jobs if job.status not in ("done", NOT_RUN)]
+    if not bad:
+        return []
+    rows = [
+        Row(f"{job.label} {job.settings_label}".strip(),
+            [plain(text) for text in (job.dataset, f"{job.codebook_size} × {job.code_dim}",
+             str(job.seed), job.stage, job.status.replace("_", " "), job.message, job.job_id)],
+            data.looks[job.method])
+        for job in bad
+    ]  # fmt: skip
+    columns = ("dataset", "codebook", "seed", "stage", "end", "reason", "job")
+    caption = (
+        "Diverged and incompatible are results and do not run again; the others do, with the next "
+        "run."
+    )
+    table = Table("failures", title, caption, "method", columns, rows)
+    return [table, *(log for job in bad if (log := _log(data, job)))]
+
+
+def _log(data: ReportData, job: Job) -> Log | None:
+    path = data.file(job, "log.txt")
+    if path is None:
+        return None
+    lines = path.read_text(encoding="utf-8", errors="replace").splitlines()[-LINES:]
+    end = f"{job.status.replace('_', ' ')} in {job.stage}"
+    words = f"{job.label}, {job.dataset}, seed {job.seed}: {end}"
+    return Log(f"log-{job.job_id}", words, "\n".join(lines))

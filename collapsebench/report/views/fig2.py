@@ -1,0 +1,92 @@
+"""Fig. 2: entropy of the token posteriors along training, and its map over one image."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from collapsebench.report import style
+from collapsebench.report.data import Group, ReportData, Variant
+from collapsebench.report.figures import Figure
+
+title = "Fig. 2 · Entropy of the token posteriors"
+section = "Training"
+place = 510
+
+MOMENTS = 5  # maps of one method, from the first logged step to the last
+
+
+def build(data: ReportData) -> list[Figure]:
+    """(a) means with SD over images and positions; (b) maps of one training image."""
+    cells = [
+        (variant, comparison, group)
+        for comparison in data.focus
+        for variant, group in data.column(comparison)
+        if len(data.curve(group, "entropy_mean")[0])
+    ]
+    if not cells:
+        return []
+    drawing, axes = style.panels(1, len(data.focus), 2.1, style.width(len(data.focus)))
+    for ax, comparison in zip(axes[0], data.focus, strict=True):
+        for variant, at, group in cells:
+            if at == comparison:
+                _curve(data, ax, variant, group)
+        ceiling = math.log(comparison.codebook_size)
+        ax.axhline(ceiling, color=style.INK, lw=0.8, ls="--", label="uniform, ln K")
+        ax.xaxis.set_major_formatter(style.count)
+        ax.set(title=comparison.label, xlabel="step", ylim=(0, 1.06 * ceiling))
+    axes[0, 0].set_ylabel("posterior entropy, nats")
+    style.legend(drawing, axes.flat)
+    caption = (
+        "On 512 fixed training images; line: mean over images, positions and seeds, band: SD over "
+        "images and positions, as in the paper. Methods without a posterior are not drawn."
+    )
+    figures = [Figure("fig2a", title, caption, {"": drawing})]
+    return figures + _maps(data, cells)
+
+
+def _curve(data: ReportData, ax: style.Axes, variant: Variant, group: Group) -> None:
+    steps, means = data.curve(group, "entropy_mean")
+    _, spreads = data.curve(group, "entropy_sd")
+    center, sd = means.mean(0), spreads.mean(0)
+    texts = [
+        f"{variant.label} · step {step:,}: {value:.2f} ± {spread:.2f} nats"
+        for step, value, spread in zip(steps, center, sd, strict=True)
+    ]
+    style.series(
+        ax, variant, steps, center,
+        band=(center - sd, center + sd), texts=texts, markers=False,
+    )  # fmt: skip
+
+
+def _maps(data: ReportData, cells: list) -> list[Figure]:
+    found = []
+    for variant, comparison, group in cells:
+        if (variant, group) not in data.leading(comparison):
+            continue
+        path = data.file(group.first, "entropy_maps.npy")
+        if path is not None:
+            steps, _ = data.curve(group, "entropy_mean")
+            found.append((variant, comparison, np.load(path, allow_pickle=False), steps))
+    if not found:
+        return []
+    drawing, axes = style.panels(len(found), MOMENTS, 0.85, style.COLUMN * 1.35)
+    several = len({comparison.dataset for _, comparison, *_ in found}) > 1
+    for row, (variant, comparison, maps, steps) in zip(axes, found, strict=True):
+        chosen = np.linspace(0, len(maps) - 1, MOMENTS).round().astype(int)
+        for ax, i in zip(row, chosen, strict=True):
+            shown = ax.imshow(
+                maps[i], vmin=0, vmax=math.log(comparison.codebook_size), cmap="viridis"
+            )
+            ax.set(xticks=[], yticks=[])
+            ax.grid(False)
+            if ax in axes[0]:
+                ax.set_title(f"step {style.count(steps[i])}", weight="normal")
+        row[0].set_ylabel(variant.label + (f"\n{comparison.label}" if several else ""), fontsize=7)
+    bar = drawing.colorbar(shown, ax=axes, shrink=0.8, label="entropy, nats (top: ln K)")
+    bar.outline.set_visible(False)
+    caption = (
+        "Entropy at each position of one training image, first seed; one scale for all methods."
+    )
+    return [Figure("fig2b", "Fig. 2b · Where the entropy is", caption, {"": drawing})]

@@ -1,0 +1,69 @@
+"""How evenly the codes are used: share of all tokens by rank, and cumulated."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from collapsebench.report import style
+from collapsebench.report.data import ReportData, Variant
+from collapsebench.report.figures import Figure
+
+title = "Codes by rank"
+section = "How the codebook is used"
+place = 320
+
+HOVERED = 24  # ranks with a hover value
+
+
+def build(data: ReportData) -> list[Figure]:
+    """Cumulated share (the page's first form) and the share of each rank; one panel per dataset."""
+    forms = {}
+    for form in ("cumulated", "each"):
+        drawing, axes = style.panels(1, len(data.focus), 2.2, style.width(len(data.focus)))
+        for ax, comparison in zip(axes[0], data.focus, strict=True):
+            size = comparison.codebook_size
+            ranks = np.arange(1, size + 1)
+            for variant, group in data.column(comparison):
+                counts = data.counts(group)
+                if len(counts):
+                    _line(ax, variant, ranks, shares(counts, form == "cumulated"), form)
+            even = 100 * ranks / size if form == "cumulated" else np.full(size, 100 / size)
+            ax.plot(ranks, even, color=style.INK, lw=0.8, ls="--", label="all codes alike")
+            ax.set(title=comparison.label, xlabel="codes, most used first", xlim=(0, size * 1.01))
+            if form == "each":
+                ax.set_yscale("log")
+        axes[0, 0].set_ylabel("share of tokens, %")
+        style.legend(drawing, axes.flat)
+        if drawing.points:
+            forms[form] = drawing
+    caption = (
+        "Test split, mean over seeds of the share at each rank. A line of the second form stops "
+        "where codes are dead."
+    )
+    return [Figure("rank-frequency", title, caption, forms)] if forms else []
+
+
+def shares(counts: np.ndarray, cumulated: bool) -> np.ndarray:
+    """Counts (seeds, K) -> mean share of all tokens in % by rank (K,); NaN for dead ranks."""
+    ordered = -np.sort(-counts, axis=1)
+    each = 100 * ordered / ordered.sum(1, keepdims=True)
+    if cumulated:
+        return np.cumsum(each, axis=1).mean(0)
+    mean = each.mean(0)
+    return np.where(mean > 0, mean, np.nan)
+
+
+WORDS = {
+    "cumulated": "the first {} codes have {:.1f} % of the tokens",
+    "each": "code of rank {} has {:.3g} % of the tokens",
+}
+
+
+def _line(
+    ax: style.Axes, variant: Variant, ranks: np.ndarray, share: np.ndarray, form: str
+) -> None:
+    style.series(ax, variant, ranks, share, markers=False)
+    chosen = np.unique(np.linspace(0, len(ranks) - 1, HOVERED).round().astype(int))
+    chosen = chosen[np.isfinite(share[chosen])]
+    texts = [f"{variant.label} · {WORDS[form].format(ranks[i], share[i])}" for i in chosen]
+    style.drawing(ax).remember(ax, variant.label, ranks[chosen], share[chosen], texts)

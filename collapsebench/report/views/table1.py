@@ -1,0 +1,36 @@
+"""Table 1: perplexity, in the paper's per-batch form where it is compared with print."""
+
+from __future__ import annotations
+
+from collapsebench.report.cells import SPREAD, Measure
+from collapsebench.report.data import Comparison, ReportData
+from collapsebench.report.measured import measured_table, per_comparison
+from collapsebench.report.tables import Table
+
+title = "Table 1 · Perplexity ↑"
+section = "Tables"
+place = 10
+
+
+def build(data: ReportData) -> list[Table]:
+    """The table, where anything was encoded."""
+    in_print = all(data.paper_split(comparison) for comparison in data.comparisons)
+
+    def measure(comparison: Comparison) -> Measure:
+        split = data.paper_split(comparison)
+        if split is None or not in_print:
+            return Measure(comparison, comparison.label, "perplexity", "test", decimals=1)
+        heading = f"{comparison.label} (per batch, {split})"
+        return Measure(
+            comparison, heading, "perplexity_batch_mean", split, paper="perplexity", decimals=1,
+            beside={"pooled": "perplexity"},
+        )  # fmt: skip
+
+    caption = (
+        f"{SPREAD}. Perplexity of all tokens of the test split, in [1, codebook size]."
+        if not in_print
+        else f"{SPREAD}. The paper's form: the mean over batches of 128 images, on the split that "
+        "its code evaluates; beside it that of all tokens of the test split pooled."
+    )
+    table = measured_table(data, "table1", title, caption, per_comparison(data, measure))
+    return [table] if table else []

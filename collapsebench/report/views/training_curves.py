@@ -1,0 +1,44 @@
+"""Loss, error, what happens inside, and schedules along training."""
+
+from __future__ import annotations
+
+from collapsebench.report import curves
+from collapsebench.report.curves import Quantity
+from collapsebench.report.data import ReportData
+from collapsebench.report.figures import Figure
+
+title = "Training curves"
+section = "Training"
+place = 530
+
+LOSSES = (
+    Quantity("loss", "loss / first point", relative=True, log=True),
+    Quantity("mse", "MSE × 10³", 1e3, log=True),
+    Quantity("kl", "KL, nats", log=True),
+)
+INSIDE = (
+    Quantity("z_e_norm", "‖z_e‖", log=True),
+    Quantity("code_norm", "‖code‖"),
+    Quantity("code_distance", "‖z_e − code‖", log=True),
+)
+SCHEDULES = (
+    Quantity("lr", "learning rate", log=True),
+    Quantity("temperature", "temperature"),
+    Quantity("beta", "β", log=True),
+)
+
+
+def build(data: ReportData) -> list[Figure]:
+    """Three figures: what is minimised, what happens inside, what is scheduled."""
+    found = (
+        ("losses", title, LOSSES, "Mean over the steps since the last point. Losses of different "
+         "methods are different quantities: each is divided by its first point."),
+        ("inside", "Inside the model", INSIDE, "On 512 fixed training images: norm of the "
+         "encoder's output, norm of the codes, distance to the nearest code."),
+        ("schedules", "Schedules", SCHEDULES, "As set at each point."),
+    )  # fmt: skip
+    return [
+        Figure(name, words, f"{caption} Thick: mean over seeds, thin: each seed.", {"": drawing})
+        for name, words, quantities, caption in found
+        if (drawing := curves.draw(data, quantities))
+    ]

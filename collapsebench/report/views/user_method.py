@@ -1,0 +1,154 @@
+"""A user's method against each baseline: the difference, its interval and an adjusted p."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from collapsebench import stats
+from collapsebench.report.cells import mean
+from collapsebench.report.data import Comparison, Group, ReportData, Variant
+from collapsebench.report.tables import Cell, Number, Part, Row, Table
+
+title = "Your method against the baselines"
+section = "Your method"
+place = 1
+
+
+@dataclass(frozen=True)
+class Quantity:
+    """A metric that methods are compared by."""
+
+    metric: str
+    label: str
+    split: str
+    factor: float
+    decimals: int
+    larger: bool
+
+    def values(self, group: Group, protocol: str) -> list[float]:
+        """The seeds' values, as printed."""
+        found = group.values(self.metric, self.split, protocol if self.metric == "gfd" else "")
+        return [value * self.factor for value in found.values()]
+
+
+QUANTITIES = (
+    Quantity("perplexity", "perplexity ↑", "test", 1, 1, True),
+    Quantity("mse", "MSE × 10³ ↓", "test", 1e3, 3, False),
+    Quantity("gfd", "Fréchet distance of samples ↓", "train", 1, 2, False),
+)
+
+
+@dataclass(frozen=True)
+class Pair:
+    """The seeds of a user's method and of a baseline in one comparison."""
+
+    user: Variant
+    baseline: Variant
+    column: int
+    mine: list[float]
+    theirs: list[float]
+
+    @property
+    def difference(self) -> stats.Difference | None:
+        """Mine minus theirs; None if a side has no spread."""
+        enough = min(len(self.mine), len(self.theirs)) > 1
+        return stats.welch(self.mine, self.theirs) if enough else None
+
+
+def build(data: ReportData) -> list[Table]:
+    """One table per metric; none without a user's method or without a baseline beside it."""
+    tables = []
+    for quantity in QUANTITIES:
+        columns = [
+            (comparison, protocol)
+            for comparison, protocol in data.scored()
+            if quantity.metric != "gfd" or (protocol and data.rankable(protocol))
+        ]
+        pairs = list(_pairs(data, quantity, columns))
+        if pairs:
+            tables.append(_table(data, quantity, columns, pairs))
+    return tables
+
+
+def _pairs(
+    data: ReportData, quantity: Quantity, columns: Sequence[tuple[Comparison, str]]
+) -> Iterator[Pair]:
+    for i, (comparison, protocol) in enumerate(columns):
+        found = [(v, quantity.values(group, protocol)) for v, group in data.column(comparison)]
+        for user, mine in found:
+            for baseline, theirs in found:
+                rivals = user.kind == "user" and baseline.kind not in ("user", "floor")
+                if rivals and mine and theirs:
+                    yield Pair(user, baseline, i, mine, theirs)
+
+
+def _table(
+    data: ReportData, quantity: Quantity, columns: Sequence[tuple[Comparison, str]],
+    pairs: Sequence[Pair],
+) -> Table:  # fmt: skip
+    differences = [pair.difference for pair in pairs]
+    tested = iter(stats.holm([float(d.p_different()) for d in differences if d is not None]))
+    cells: dict[tuple[Variant, Variant], list[Cell]] = {}
+    for pair, difference in zip(pairs, differences, strict=True):
+        line = cells.setdefault(
+            (pair.user, pair.baseline), [Cell({"difference": "–"})] * len(columns)
+        )
+        p = float(next(tested)) if difference is not None else None
+        line[pair.column] = _cell(pair, difference, p, quantity)
+    users = list(dict.fromkeys(user.label for user, _ in cells))
+    rows = [
+        Row(_label(user, baseline, len(users) > 1), line, baseline.look)
+        for (user, baseline), line in cells.items()
+    ]
+    caption = (
+        f"{' or '.join(users)} minus each baseline: difference of means over seeds, its 95 % "
+        f"interval (Welch), and p adjusted by Holm over all {len(pairs)} comparisons of this table."
+    )
+    heads = [
+        comparison.label
+        + (f", {data.metric_label('gfd', protocol)}" if quantity.metric == "gfd" else "")
+        for comparison, protocol in columns
+    ]
+    return Table(
+        f"your-method-{quantity.metric}",
+        f"{' and '.join(users)} against the baselines · {quantity.label}",
+        caption, "baseline", heads, rows, "dataset", ranked=False,
+    )  # fmt: skip
+
+
+def _label(user: Variant, baseline: Variant, several: bool) -> str:
+    name = baseline.label + (f" (baseline {baseline.baseline})" if baseline.baseline else "")
+    return f"{user.label} − {name}" if several else name
+
+
+def _cell(
+    pair: Pair, difference: stats.Difference | None, p: float | None, quantity: Quantity
+) -> Cell:
+    digits = quantity.decimals
+    delta = float(np.mean(pair.mine) - np.mean(pair.theirs))
+    parts: dict[str, Part] = {"difference": Number(delta, None, digits, signed=True)}
+    if difference is not None:
+        low, high = (Number(float(end), None, digits, signed=True) for end in difference.interval())
+        parts["95 % interval"] = f"{low} … {high}"
+    parts["p (Holm)"] = p_text(p)
+    parts["yours"] = mean(pair.mine, digits) or "–"
+    parts["baseline"] = mean(pair.theirs, digits) or "–"
+    parts["verdict"] = verdict(delta, p, quantity.larger)
+    return Cell(parts)
+
+
+def p_text(p: float | None) -> str:
+    """p as printed; a single seed has none."""
+    if p is None:
+        return "one seed"
+    return "< 0.001" if p < 0.001 else f"{p:.3f}"
+
+
+def verdict(difference: float, p: float | None, larger: bool) -> str:
+    """better, worse, or that it cannot be told."""
+    if p is None or p >= stats.ALPHA:
+        return "cannot tell"
+    return "better" if (difference > 0) == larger else "worse"

@@ -1,0 +1,115 @@
+"""Rows of one grid, arranged; what may not share a cell does not."""
+
+import json
+import shutil
+from dataclasses import replace
+
+import pytest
+
+from collapsebench import store
+from collapsebench.report.data import ReportData
+from collapsebench.report.rows import NOT_RUN
+from collapsebench.settings import UserError
+from tests.report import made_up
+
+
+def statuses(data, method, dataset):
+    return [j.status for j in data.jobs if (j.method, j.dataset) == (method, dataset)]
+
+
+def test_rows_and_columns_are_ordered_users_first(data):
+    assert [v.label for v in data.variants] == [
+        "My VQ", "VQ-VAE-EMA", "GS-VQ-VAE", "SQ-VAE", "VQ-STE++", "dVAE", "EdVAE",
+    ]  # fmt: skip
+    assert [c.label for c in data.comparisons] == ["CIFAR10", "LSUN Church"]
+
+
+def test_every_end_of_a_job_is_known(data):
+    assert statuses(data, "edvae", "cifar10") == ["done"] * 3
+    assert statuses(data, "dvae", "lsun_church") == ["diverged"] * 3
+    assert statuses(data, "sq_vae", "lsun_church") == ["incompatible"] * 3
+    assert statuses(data, "vq_ste_pp", "lsun_church") == ["error", "done", "done"]
+    assert statuses(data, "edvae", "lsun_church") == ["done", NOT_RUN, NOT_RUN]
+
+
+def test_a_job_that_ends_in_scoring_keeps_its_earlier_rows(tmp_path):
+    made_up.MadeUp(
+        tmp_path,
+        methods=("edvae",),
+        ends={("edvae", "digits", 1): ("score", "timeout", "too slow")},
+    ).write()
+    data = ReportData("demo", tmp_path)
+    ((_, _, group),) = data.cells()
+    assert group.count("timeout") == 1
+    assert len(group.values("mse", "test")) == 3
+    (protocol,) = data.protocols
+    assert len(group.values("gfd", "train", protocol)) == 2
+
+
+def test_rows_of_another_data_hash_or_precision_get_a_row_of_their_own(tmp_path):
+    made_up.MadeUp(tmp_path, methods=("edvae",), stages=("train", "encode")).write()
+    path = sorted((tmp_path / "runs").glob("*.train.*"))[0]
+    (row,) = store.pq.read_table(path).to_pylist()
+    store.write(tmp_path, "runs", path.stem, [row | {"precision": "bf16"}])
+    data = ReportData("demo", tmp_path)
+    assert sorted(len(group.jobs) for *_, group in data.cells()) == [1, 2]
+    assert len({v.label for v in data.variants}) == 2
+
+
+def test_a_rescored_job_shows_its_new_rows_only(tmp_path):
+    grid = dict(methods=("edvae",), seeds=(1,), stages=("train", "score"), files=False)
+    made_up.MadeUp(tmp_path, **grid, values={("edvae", "digits", "gfd", "train"): (9.0,)}).write()
+    made_up.MadeUp(
+        tmp_path, **grid, protocol="quick", values={("edvae", "digits", "gfd", "train"): (7.0,)}
+    ).write()
+    metrics = ReportData("demo", tmp_path).metrics
+    assert metrics.loc[metrics["metric"] == "gfd", "value"].tolist() == [7.0]
+
+
+def test_frozen_rows_stand_beside_a_users_method(tmp_path):
+    made_up.MadeUp(tmp_path / "mine", methods=("my_vq",)).write()
+    made_up.MadeUp(tmp_path / "base/v1", methods=("edvae", "my_vq")).write()
+    data = ReportData("demo", tmp_path / "mine", tmp_path / "base")
+    assert [(v.label, v.baseline) for v in data.variants] == [("My VQ", ""), ("EdVAE", "v1")]
+    assert len(data.groups) == 2
+    assert all(len(group.values("mse", "test")) == 3 for *_, group in data.cells())
+
+
+def test_older_rows_are_shown_only_on_request(tmp_path):
+    made_up.MadeUp(tmp_path, methods=("my_vq",), settings={"my_vq": [{}, {"nu": 0.5}]}).write()
+    path = tmp_path / "grids/demo.json"
+    grid = json.loads(path.read_text())
+    grid["jobs"] = [job for job in grid["jobs"] if not job["settings_label"]]
+    path.write_text(json.dumps(grid))
+    assert [v.label for v in ReportData("demo", tmp_path).variants] == ["My VQ"]
+    older = ReportData("demo", tmp_path, only_current=False)
+    assert [v.label for v in older.variants] == ["My VQ", "My VQ nu=0.5 (older)"]
+
+
+def test_an_unknown_grid_is_one_clear_line(results):
+    with pytest.raises(UserError, match=r"no grid 'table' was run in .*; did you mean 'tables'"):
+        ReportData("table", results)
+
+
+def test_a_damaged_grid_file_is_named(tmp_path):
+    (tmp_path / "grids").mkdir()
+    (tmp_path / "grids/x.json").write_text("{")
+    with pytest.raises(UserError, match=r"x\.json cannot be read"):
+        ReportData("x", tmp_path)
+
+
+def test_published_numbers_are_of_the_papers_network_and_settings(data):
+    job = next(j for j in data.jobs if (j.method, j.dataset) == ("edvae", "cifar10"))
+    found = data.published(job, "perplexity")
+    assert (found.mean, found.sd, found.split) == (420.33, 4.49, "test")
+    assert data.published(replace(job, network="vqvae"), "perplexity") is None
+    assert data.published(replace(job, settings_label="beta=1"), "perplexity") is None
+
+
+def test_paper_numbers_come_from_a_given_folder_first(results, tmp_path):
+    source = ReportData("tables", results)
+    shutil.copy("baselines/paper.csv", tmp_path / "paper.csv")
+    text = (tmp_path / "paper.csv").read_text().replace("420.33", "1.25")
+    (tmp_path / "paper.csv").write_text(text)
+    job = next(j for j in source.jobs if (j.method, j.dataset) == ("edvae", "cifar10"))
+    assert ReportData("tables", results, tmp_path).published(job, "perplexity").mean == 1.25

@@ -1,0 +1,131 @@
+"""The page in a real browser, from the disk: no error, no request, no overflow; controls work."""
+
+import re
+import shutil
+
+import pytest
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed")
+
+
+@pytest.fixture(scope="module")
+def browser():
+    with sync_api.sync_playwright() as playwright:
+        found = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield found
+        found.close()
+
+
+class Heard:
+    """Everything that the page says or asks for."""
+
+    def __init__(self, tab):
+        self.errors, self.requests = [], []
+        tab.on("console", lambda message: self.errors.append(message.text))
+        tab.on("pageerror", lambda error: self.errors.append(str(error)))
+        tab.on("request", lambda request: self.requests.append(request.url))
+
+
+@pytest.fixture(params=[(1280, "light"), (390, "dark")], ids=["desk-light", "phone-dark"])
+def tab(browser, page, request):
+    width, scheme = request.param
+    context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme)
+    context.grant_permissions(["clipboard-read", "clipboard-write"])
+    found = context.new_page()
+    found.heard = Heard(found)
+    found.goto(page.as_uri())
+    yield found
+    context.close()
+
+
+def test_no_error_no_request_no_overflow(tab, page):
+    assert tab.heard.errors == []
+    assert [url for url in tab.heard.requests if not url.startswith("data:")] == [page.as_uri()]
+    width = tab.evaluate("document.documentElement.scrollWidth - window.innerWidth")
+    assert width <= 0
+    assert tab.evaluate("document.body.innerText.length") > 2000
+
+
+def test_copy_buttons_copy_the_written_tables(tab, page):
+    for form, suffix in (("LaTeX", "tex"), ("Markdown", "md"), ("CSV", "csv")):
+        tab.click(f'[data-copy="table1.{form}"]')
+        tab.wait_for_selector(f'[data-copy="table1.{form}"]:text-is("copied")')
+        copied = tab.evaluate("navigator.clipboard.readText()")
+        assert copied == (page.parent / f"tables/table1.{suffix}").read_text()
+
+
+def test_the_view_switch_hides_what_is_not_asked_for(tab):
+    paper = tab.locator("#table1 td .part.paper").first
+    assert paper.is_visible()
+    tab.click('#table1 [data-view="measured"]')
+    assert not paper.is_visible()
+    assert tab.get_attribute('#table1 [data-view="measured"]', "aria-pressed") == "true"
+    tab.click('#table1 [data-view="paper"]')
+    assert paper.is_visible()
+    assert not tab.locator("#table1 td .main").first.is_visible()
+
+
+def test_a_click_sorts_a_column_both_ways(tab):
+    head = tab.locator("#table2 th .sort").first
+    values = "[...document.querySelectorAll('#table2 tbody tr')].map(r => r.cells[1].dataset.sort)"
+    for name, order in (("ascending", sorted), ("descending", lambda v: sorted(v, reverse=True))):
+        head.click()
+        numbers = [float(v) for v in tab.evaluate(values) if re.fullmatch(r"[\d.e-]+", v)]
+        assert len(numbers) == 7
+        assert numbers == order(numbers)
+        assert tab.locator("#table2 th").nth(1).get_attribute("aria-sort") == name
+
+
+def test_the_form_switch_shows_the_other_drawing(tab):
+    assert tab.locator('#rank-frequency .drawing[data-form="cumulated"]').is_visible()
+    tab.click('#rank-frequency [data-forms] [data-form="each"]')
+    assert not tab.locator('#rank-frequency .drawing[data-form="cumulated"]').is_visible()
+    assert tab.locator('#rank-frequency .drawing[data-form="each"]').is_visible()
+
+
+def test_the_legend_isolates_a_method_by_mouse_and_by_key(tab):
+    svg = tab.locator("#dead-codes svg")
+    entry = svg.locator('[data-legend="edvae"][role="button"]')
+    faded = "e => getComputedStyle(e).opacity"
+    entry.click()
+    assert svg.locator('[data-series="edvae"]').first.evaluate(faded) == "1"
+    assert float(svg.locator('[data-series="dvae"]').first.evaluate(faded)) < 0.2
+    assert entry.get_attribute("aria-pressed") == "true"
+    entry.focus()
+    tab.keyboard.press("Enter")
+    assert svg.locator('[data-series="dvae"]').first.evaluate(faded) == "1"
+
+
+def test_values_are_shown_by_key_and_by_pointer(tab):
+    svg = tab.locator("#tradeoff svg")
+    svg.scroll_into_view_if_needed()
+    svg.focus()
+    tab.keyboard.press("ArrowRight")
+    tip = tab.locator("#tip")
+    assert re.fullmatch(r".+ · 512 × 16: [\d.]+ %, MSE [\d.]+", tip.inner_text())
+    ring = svg.locator(".ring").bounding_box()
+    words = tip.inner_text()
+    tab.mouse.move(5, 5)
+    svg.evaluate("e => e.blur()")
+    assert not tip.is_visible()
+    tab.mouse.move(ring["x"] + ring["width"] / 2, ring["y"] + ring["height"] / 2)
+    assert tip.inner_text() == words
+
+
+def test_the_theme_button_switches(tab):
+    color = "getComputedStyle(document.body).backgroundColor"
+    before = tab.evaluate(color)
+    tab.click("#theme")
+    assert tab.evaluate(color) != before
+    text = tab.locator("#tradeoff svg text").first.evaluate("e => getComputedStyle(e).fill")
+    assert text != tab.evaluate(color)
+
+
+def test_every_control_can_be_reached_by_keyboard(tab):
+    unreachable = tab.evaluate(
+        "[...document.querySelectorAll('button, a, summary, .scroll, [role=button]')]"
+        ".filter(e => e.tabIndex < 0 && !e.classList.contains('drawing')).length"
+    )
+    assert unreachable == 0

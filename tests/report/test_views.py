@@ -1,0 +1,166 @@
+"""The other views: numbers by hand or against scipy."""
+
+import numpy as np
+import pytest
+from scipy import stats as scipy_stats
+
+from collapsebench.report import ablation, images
+from collapsebench.report.blocks import collect, found
+from collapsebench.report.data import ReportData
+from collapsebench.report.views import (
+    clamp,
+    failures,
+    fig3,
+    network,
+    rank_frequency,
+    table3,
+    tradeoff,
+    user_method,
+)
+from tests.report import made_up
+
+
+def test_every_view_has_the_same_silhouette():
+    modules = found()
+    assert len(modules) > 20
+    places = [module.place for module in modules]
+    assert len(set(places)) == len(places)
+    assert all(isinstance(m.title, str) and isinstance(m.section, str) for m in modules)
+
+
+def test_a_users_method_is_tested_against_every_baseline(data):
+    table = user_method.build(data)[0]
+    ours = {
+        v.label: list(g.values("perplexity", "test").values())
+        for v, c, g in data.cells()
+        if c.dataset == "cifar10"
+    }
+    rival = ours["EdVAE"]
+    cell = next(row for row in table.rows if row.label == "EdVAE").cells[0]
+    test = scipy_stats.ttest_ind(ours["My VQ"], rival, equal_var=False)
+    low, high = test.confidence_interval(0.95)
+    assert str(cell.main) == f"+{np.mean(ours['My VQ']) - np.mean(rival):.1f}"
+    assert cell.parts["95 % interval"] == f"{low:+.1f} … {high:+.1f}"
+    assert float(cell.parts["p (Holm)"]) >= test.pvalue
+
+
+def test_there_is_no_such_table_without_a_users_method(tmp_path):
+    made_up.MadeUp(tmp_path, stages=("train", "encode"), files=False, seeds=(1,)).write()
+    assert user_method.build(ReportData("demo", tmp_path)) == []
+
+
+@pytest.mark.parametrize(
+    ("difference", "p", "larger", "expected"),
+    [(2.0, 0.01, True, "better"), (2.0, 0.01, False, "worse"), (-2.0, 0.01, False, "better"),
+     (2.0, 0.05, True, "cannot tell"), (2.0, None, True, "cannot tell")],
+)  # fmt: skip
+def test_which_is_better(difference, p, larger, expected):
+    assert user_method.verdict(difference, p, larger) == expected
+
+
+def test_correlations_of_values_and_of_changes():
+    u = np.array([[1.0, 2.0, 4.0, 3.0]])
+    p = np.array([[2.0, 1.0, 5.0, 9.0]])
+    expected = [
+        scipy_stats.pearsonr(u[0], p[0])[0], scipy_stats.spearmanr(u[0], p[0])[0],
+        scipy_stats.pearsonr([1, 2, -1], [-1, 4, 4])[0],
+        scipy_stats.spearmanr([1, 2, -1], [-1, 4, 4])[0],
+    ]  # fmt: skip
+    assert np.allclose(fig3.correlations(u, p)[0], expected)
+
+
+def test_a_constant_has_no_correlation():
+    assert np.isnan(fig3.correlations(np.ones((1, 4)), np.arange(4.0)[None])).all()
+
+
+def test_the_pareto_front_by_hand():
+    points = [(50.0, 3.0), (60.0, 2.0), (40.0, 1.0), (30.0, 4.0), (60.0, 2.5)]
+    assert tradeoff.pareto(points) == [(40.0, 1.0), (60.0, 2.0)]
+
+
+def test_shares_by_rank_by_hand():
+    counts = np.array([[1, 0, 3], [2, 2, 0]])
+    assert np.allclose(rank_frequency.shares(counts, True), [62.5, 100.0, 100.0])
+    each = rank_frequency.shares(counts, False)
+    assert np.allclose(each[:2], [62.5, 37.5])
+    assert np.isnan(each[2])
+
+
+def test_a_jobs_png_is_cut_into_its_images(tmp_path):
+    job = next(iter(made_up.MadeUp(tmp_path).jobs()))
+    made_up.MadeUp(tmp_path).write_images(job, "x.png", 2)
+    cells = images.cut(tmp_path / "jobs" / job["job_id"] / "x.png", 2)
+    assert cells.shape == (2, 8, 16, 16, 3)
+    assert not (cells == 255).all(axis=(2, 3, 4)).any()
+
+
+def test_failures_show_reason_and_end_of_log(data):
+    table, *logs = failures.build(data)
+    reasons = {row.cells[5].main for row in table.rows}
+    assert reasons == {
+        "loss is inf by step 10",
+        "needs an even code_dim",
+        "RuntimeError: something broke",
+    }
+    assert all(len(log.text.splitlines()) == failures.LINES for log in logs)
+    assert any(log.text.endswith("error: RuntimeError: something broke") for log in logs)
+
+
+def test_tiny_distances_are_not_ranked(tmp_path):
+    made_up.MadeUp(tmp_path, files=False).write()
+    (table,) = table3.build(ReportData("demo", tmp_path))
+    assert table.columns == ["digits, FD[cb-randconv-v1], not rankable"]
+    assert not table.ranked
+    assert not any(cell.bold for row in table.rows for cell in row.cells)
+
+
+@pytest.fixture(scope="module")
+def clamped(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("clamp")
+    chosen = [{"clamp": value} for value in (10.0, 20.0, 30.0)]
+    made_up.sweep(
+        folder, name="clamp", methods=("edvae",), datasets=("celeba",), sizes=((512, 16),),
+        settings={"edvae": chosen}, seeds=(1, 2),
+    ).write()  # fmt: skip
+    return ReportData("clamp", folder)
+
+
+def test_table_d6_stands_beside_print(clamped):
+    (table,) = clamp.build(clamped)
+    assert list(table.columns) == ["clamp 10", "clamp 20", "clamp 30"]
+    (row,) = table.rows
+    assert row.label == "CelebA"
+    assert [str(cell.parts["paper"]) for cell in row.cells] == [
+        "319.0",
+        "386.0",
+        "1 (diverged; printed as 1)",
+    ]
+
+
+def test_an_ablation_needs_several_values(data):
+    assert ablation.varied(data, "clamp") == {}
+
+
+def test_the_cross_keeps_methods_that_ran_on_several_networks(tmp_path):
+    made_up.sweep(
+        tmp_path, name="network", methods=("edvae", "sq_vae"), datasets=("cifar10",),
+        sizes=((512, 16),), networks=("dalle", "vqvae"), seeds=(1,),
+    ).write()  # fmt: skip
+    data = ReportData("network", tmp_path)
+    _, table = network.build(data)
+    assert [row.label for row in table.rows] == ["SQ-VAE", "EdVAE"]
+    (group,) = [g for v, _, g in data.cells() if v.label == "EdVAE on vqvae"]
+    (value,) = group.values("mse", "test").values()
+    assert str(table.rows[1].cells[3].main) == f"{1000 * value:.2f}"
+    assert list(table.columns)[3] == "MSE × 10³ on vqvae"
+
+
+def test_both_sweeps_are_drawn_in_two_forms(tmp_path):
+    sizes = ((128, 16), (512, 16), (512, 8))
+    made_up.sweep(
+        tmp_path, methods=("edvae",), datasets=("cifar10",), sizes=sizes, seeds=(1,)
+    ).write()
+    figures = collect(ReportData("codebook_size", tmp_path)).sections["Codebook design"]
+    assert [figure.name for figure in figures] == ["fig6_size", "fig6_dim"]
+    assert [list(figure.drawings) for figure in figures] == [["relative", "raw"]] * 2
+    assert {point[2] for point in figures[0].drawings["raw"].points} == {128, 512}
