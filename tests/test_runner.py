@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 
 import collapsebench
-from collapsebench import metrics, runner, stages, store
+from collapsebench import claims, metrics, runner, stages, store
 from collapsebench.jobs import Job
 from tests.conftest import ALL
 
@@ -50,7 +50,7 @@ def test_every_stage_leaves_one_row_and_its_files(finished):
         "reconstructions.png", "neighbours.png", "entropy_maps.npy",
     }  # fmt: skip
     assert not {"train.ckpt", "prior.ckpt"} & names
-    assert not [name for name in names if name.startswith("claim")]
+    assert not claims.held(results / "jobs" / job.job_id)
 
 
 def test_metric_rows_name_every_metric_of_every_split(finished):

@@ -42,7 +42,7 @@ class Folder(Dataset):
             UserError: no such folder, too few images in it, or one that cannot be read.
         """
         folder = Path(settings.path)
-        listing = _listing(folder)
+        listing = _listing(folder) if settings.path else []
         if len(listing) < FEWEST:
             raise UserError(_too_few(settings, len(listing)))
         state = digest(listing)
