@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import uuid
 import warnings
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
@@ -196,7 +197,7 @@ def read(
     roots = [results] if isinstance(results, str | Path) else list(results)
     paths = [path for root in roots for path in sorted((Path(root) / table).glob("*.parquet"))]
     if jobs is not None:
-        paths = [path for path in paths if path.name.partition(".")[0] in jobs]
+        paths = [path for path in paths if _may_hold(path, jobs)]
     with ThreadPoolExecutor() as pool:
         found = list(pool.map(lambda path: _open(path, SCHEMAS[table]), paths))
     parts = []
@@ -206,10 +207,18 @@ def read(
         else:
             parts.append(part)
     frame = (pa.concat_tables(parts) if parts else SCHEMAS[table].empty_table()).to_pandas()
+    if jobs is not None:
+        frame = frame[frame["job_id"].isin(jobs)].reset_index(drop=True)
     if settings and table == "runs" and len(frame):
         nested = pd.json_normalize([json.loads(s or "{}") for s in frame["settings"]])
         frame = frame.drop(columns="settings").join(nested)
     return frame
+
+
+def _may_hold(path: Path, jobs: Collection[str]) -> bool:
+    """False for a file of one other job; a baseline's file holds many and names none."""
+    name = path.name.partition(".")[0]
+    return name in jobs or not re.fullmatch(r"[0-9a-f]{16}", name)
 
 
 def _open(path: Path, schema: pa.Schema) -> pa.Table | str:

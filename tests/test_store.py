@@ -131,3 +131,9 @@ def test_settings_are_expanded_on_demand(tmp_path):
     row = {"job_id": "a" * 16, "settings": '{"train": {"steps": 5}}', "status": "done"}
     store.write(tmp_path, "runs", "x", [row])
     assert store.read(tmp_path, "runs", settings=True)["train.steps"].tolist() == [5]
+
+
+def test_a_file_of_many_jobs_gives_the_asked_ones(tmp_path):
+    other = ROW | {"job_id": "b" * 16, "value": 0.1}
+    store.write(tmp_path, "metrics", "demo", [ROW, other])
+    assert store.read(tmp_path, "metrics", jobs={"b" * 16})["value"].tolist() == [0.1]
