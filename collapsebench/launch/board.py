@@ -58,7 +58,9 @@ class Board:
             self.ended += status in STATUSES  # not if it will be tried again
             state = progress(self.results / "jobs" / job.job_id)
             text = f"[{self.ended}/{self.total}] {name(job)} {status} {values(state)}".rstrip()
-            self.console.print(f"{text}  {self.eta()}", highlight=False, markup=False, soft_wrap=True)
+            self.console.print(
+                f"{text}  {self.eta()}", highlight=False, markup=False, soft_wrap=True
+            )
 
     def on_poll(self, running: Sequence[Running]) -> None:
         """Redraws the table; without a terminal, a line per job now and then."""
