@@ -9,10 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from collapsebench import baselines, stats
-from collapsebench.check import select
+from collapsebench import sides, stats
 from collapsebench.check.rows import QUANTITIES, Quantity, logs, names, percent, values
-from collapsebench.check.select import Selection
 from collapsebench.settings import UserError
 
 
@@ -39,13 +37,13 @@ class Line:
     word: str = ""
 
 
-def compare(a: str, b: str, given: Path | None = None) -> list[Line]:
-    """Every cell of two tags or results folders, by metric.
+def compare(a: str, b: str, given: Path | None = None, *, results: str = "results") -> list[Line]:
+    """Every cell of two sides, by metric; ``sides.sides`` says what a side may be.
 
     Raises:
-        UserError: neither a tag nor a folder where grids were run, or nothing in common.
+        UserError: no such rows, or nothing in common.
     """
-    left, right = selection(a, given), selection(b, given)
+    left, right = sides.sides(a, b, results, given)
     titles = names(right.metrics) | names(left.metrics)
     lines = [
         line
@@ -59,13 +57,6 @@ def compare(a: str, b: str, given: Path | None = None) -> list[Line]:
             "codebook, training and protocol"
         )
     return lines
-
-
-def selection(word: str, given: Path | None) -> Selection:
-    """A tag's rows, or those of a results folder."""
-    if word in baselines.tags(given):
-        return select.of_tag(word, given)
-    return select.of_folder(Path(word))
 
 
 def _lines(

@@ -76,7 +76,7 @@ def names(rows: pd.DataFrame) -> dict[CellKey, str]:
     return {
         tuple(row[c] for c in CELL): "{label} · {dataset} · {codebook_size}×{code_dim}".format(
             **{name: row[name] for name in NAMES}
-        )
+        ).removeprefix(" · ")
         for row in first.to_dict("records")
     }
 

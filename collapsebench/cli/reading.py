@@ -77,15 +77,21 @@ def check(
 
 @app.command()
 def compare(
-    a: Annotated[str, typer.Argument(help="A frozen tag or a results folder.")],
-    b: Annotated[str, typer.Argument(help="Another.")],
+    a: Annotated[str, typer.Argument(help="A frozen tag, a results folder, or NAME=VALUE.")],
+    b: Annotated[str, typer.Argument(help="Another, of the same kind.")],
+    results: Annotated[
+        str, typer.Option("--results", "-r", help="Where NAME=VALUE chooses: a tag or a folder.")
+    ] = "results",
     baselines: Annotated[Path | None, typer.Option(help="Else ./baselines, then ours.")] = None,
     as_json: Json = False,
 ) -> None:
-    """Two sets of rows, cell by cell: difference, interval, adjusted p."""
+    """Two sets of rows, cell by cell: difference, interval, adjusted p.
+
+    Two tags, two folders, or two settings: collapsebench compare method=edvae method=dvae -r demo
+    """
     from collapsebench import compare as comparison
 
-    lines = comparison.compare(a, b, baselines)
+    lines = comparison.compare(a, b, baselines, results=results)
     show([asdict(line) for line in lines]) if as_json else print(comparison.text(lines, a, b))
 
 
