@@ -206,7 +206,8 @@ def read(
             warnings.warn(f"skipped {path}: {part}", stacklevel=2)
         else:
             parts.append(part)
-    frame = (pa.concat_tables(parts) if parts else SCHEMAS[table].empty_table()).to_pandas()
+    whole = pa.concat_tables(parts) if parts else SCHEMAS[table].empty_table()
+    frame = whole.combine_chunks().to_pandas()
     if jobs is not None:
         frame = frame[frame["job_id"].isin(jobs)].reset_index(drop=True)
     if settings and table == "runs" and len(frame):
@@ -224,7 +225,7 @@ def _may_hold(path: Path, jobs: Collection[str]) -> bool:
 def _open(path: Path, schema: pa.Schema) -> pa.Table | str:
     """The rows of a file in the schema of today, or why it cannot be read."""
     try:
-        part = pq.ParquetFile(path).read()
+        part = pq.ParquetFile(path).read(use_threads=False)  # files are small, and many
         if part.schema.equals(schema):
             return part
         version = part.column("schema_version").to_pylist()[:1]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy import stats as scipy_stats
 
 from collapsebench.report import style
 from collapsebench.report.data import Comparison, Group, ReportData, Variant
@@ -100,7 +99,9 @@ def correlations(u: np.ndarray, p: np.ndarray) -> np.ndarray:
 def _correlation(kind: str, x: np.ndarray, y: np.ndarray) -> float:
     if np.ptp(x) == 0 or np.ptp(y) == 0:
         return float("nan")
-    return float(getattr(scipy_stats, kind)(x, y).statistic)
+    from scipy import stats  # takes a second to load, and not every grid has this figure
+
+    return float(getattr(stats, kind)(x, y).statistic)
 
 
 def _number(values: np.ndarray) -> Number:
