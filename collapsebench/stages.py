@@ -16,7 +16,7 @@ import numpy as np
 from PIL import Image
 from safetensors.torch import load_file, save_file
 
-from collapsebench import evaluate, fidelity, metrics, prior, store, train
+from collapsebench import evaluate, fidelity, metrics, prior, store, train, variants
 from collapsebench.bench import Bench
 from collapsebench.quantizer import Incompatible
 from collapsebench.settings import PROTOCOLS
@@ -33,12 +33,15 @@ def train_stage(bench: Bench) -> Result:
     settings = bench.job.group("train")
     model = bench.fresh_model()
     probe = evaluate.Probe(bench.images.train, bench.device)
+    variant, reason = variants.choose(bench.job.method, settings, bench.device)
+    print(f"train: {variant}, {reason}", flush=True)
     state = train.fit(
         model,
         bench.images.train,
         settings,
         seed=bench.job.seed,
         device=bench.device,
+        variant=variant,
         probe=probe,
         report=lambda step, values: bench.report("train", step, settings.steps, values),
         stop=lambda: bool(bench.stop()),
@@ -54,6 +57,7 @@ def train_stage(bench: Bench) -> Result:
         files += save_arrays(bench.folder, {"entropy_maps": np.stack(probe.maps)})
     facts = {
         "steps": state.step,
+        "variant": state.variant,
         "items_per_s": state.step * settings.batch_size / bench.elapsed(),
         **model.parameter_counts(),
     }

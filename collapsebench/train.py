@@ -11,16 +11,14 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from collapsebench import schedules, store
 from collapsebench.model import DiscreteVAE
 from collapsebench.settings import PAPER_STEPS, Train
+from collapsebench.variants import WINDOW, step_of
 
 DIVERGED_AFTER = 2_000  # steps; before that a large error is only a start
 DIVERGED_FACTOR = 2.0  # times the error of predicting the data's mean colour
-WINDOW = ("loss", "reconstruction", "mse")  # averaged between two points of a curve
-
 Curve = list[tuple[int, str, float]]
 Probe = Callable[[DiscreteVAE], dict[str, float]]
 Report = Callable[[int, dict[str, float]], None]
@@ -40,8 +38,9 @@ class Interrupted(Exception):
 
 @dataclass
 class State:
-    """Where a run stands: steps done, points so far, sums since the last point."""
+    """Where a run stands: steps done, points so far, sums since the last point; its variant."""
 
+    variant: str
     step: int = 0
     curve: Curve = field(default_factory=list)
     window: list[float] = field(default_factory=lambda: [0.0] * len(WINDOW))
@@ -54,6 +53,7 @@ def fit(
     *,
     seed: int,
     device: torch.device,
+    variant: str = "plain",
     probe: Probe = lambda model: {},
     report: Report = lambda step, values: None,
     stop: Callable[[], bool] = lambda: False,
@@ -63,6 +63,7 @@ def fit(
     """Trains ``model`` in place on images (N, H, W, 3) uint8 and returns its curve.
 
     Args:
+        variant: from ``variants.choose``; a resumed run keeps the one that it began with.
         probe: further curve values, measured at each point; must draw no random number.
         report: called at each point with its step and values.
         stop: asked before each step; True writes the checkpoint and raises ``Interrupted``.
@@ -85,13 +86,14 @@ def fit(
     base = [float(group["lr"]) for group in optimizer.param_groups]
 
     # Resume, or initialise what depends on data.
-    state = State()
+    state = State(variant)
     torch.manual_seed(seed + 1)
     if checkpoint is not None and checkpoint.exists():
         state = restore(checkpoint, model, optimizer)
     else:
         with torch.no_grad():
             model.quantizer.initialize(model.encode(pixels(data, order.batch(0))))
+    take_step = step_of(model, state.variant)
 
     every = max(1, settings.steps // settings.points)
     window = torch.tensor(state.window, device=device)
@@ -116,18 +118,13 @@ def fit(
         scheduled = {"lr": rate} | model.quantizer.anneal(t)
 
         # Take one step.
-        x = pixels(data, order.batch(state.step))
-        z_e = model.encode(x)
-        quantized = model.quantizer(z_e)
-        x_hat = model.decode(quantized.z_q)
-        reconstruction = model.quantizer.reconstruction_loss(x_hat, x)
-        loss = reconstruction + quantized.loss
+        loss, logged, z_e, quantized = take_step(pixels(data, order.batch(state.step)))
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         optimizer.step()
         with torch.no_grad():
-            model.quantizer.update(z_e.detach(), quantized.tokens)
-            window += torch.stack([loss, reconstruction, functional.mse_loss(x_hat, x)]).detach()
+            model.quantizer.update(z_e, quantized.tokens)
+            window += logged
         state.step += 1
 
         # Write a point of the curve: the only place that waits for the device.
@@ -214,6 +211,7 @@ def save(path: Path, model: DiscreteVAE, optimizer: torch.optim.Optimizer, state
     content: dict[str, Any] = {
         "model": model.state_dict(),
         "optimizer": optimizer.state_dict(),
+        "variant": state.variant,
         "step": state.step,
         "curve": state.curve,
         "window": state.window,
@@ -236,4 +234,5 @@ def restore(path: Path, model: DiscreteVAE, optimizer: torch.optim.Optimizer) ->
     torch.set_rng_state(content["rng"])
     if content["cuda_rng"]:
         torch.cuda.set_rng_state_all(content["cuda_rng"])
-    return State(content["step"], [(s, n, v) for s, n, v in content["curve"]], content["window"])
+    curve = [(step, name, value) for step, name, value in content["curve"]]
+    return State(content.get("variant", "plain"), content["step"], curve, content["window"])
