@@ -23,6 +23,8 @@ from collapsebench.settings import PAPER_STEPS, UserError, did_you_mean
 
 PACKAGE = Path(__file__).parent
 MANIFEST = "MANIFEST.json"
+BATCH_SIZE = 128  # appendix C
+WIDTHS = {"dalle": 128, "vqvae": 128, "sqvae": 64}  # of the printed numbers, the networks' defaults
 
 Key = tuple[str, str, int, int, str]  # method, dataset, codebook_size, code_dim, metric
 
@@ -83,13 +85,27 @@ def _published(row: Mapping[str, str]) -> tuple[Key, Published]:
     return (row["method"], row["dataset"], size, dim, row["metric"]), value
 
 
-def as_printed(train: Mapping[str, Any]) -> bool:
-    """Whether settings ``train.*`` are those of the printed numbers as far as results go.
+def apart(settings: Mapping[str, Mapping[str, Any]], network: str) -> str:
+    """What sets a job apart from the printed numbers' jobs as far as results go, "" if nothing.
 
-    The paper's schedules, and at least as many steps as the learning rate falls for.
+    They had the paper's schedules, at least as many steps as the learning rate falls for, its
+    batches and its networks' full width.
+
+    Args:
+        settings: the resolved settings of a job by group.
+        network: its network family.
     """
+    train, width = settings.get("train", {}), settings.get("network", {}).get("width")
     steps, ramp = train.get("steps", 0), train.get("ramp", PAPER_STEPS)
-    return train.get("horizon") == PAPER_STEPS and steps >= ramp
+    found = []
+    if train.get("horizon") != PAPER_STEPS or steps < ramp:
+        over = f"schedules over {train.get('horizon')} of {PAPER_STEPS}"
+        found.append(f"other schedule ({steps} steps, {over})")
+    if (batch := train.get("batch_size", BATCH_SIZE)) != BATCH_SIZE:
+        found.append(f"other batches ({batch} images)")
+    if width is not None and width != WIDTHS.get(network, width):
+        found.append(f"other width ({network} {width})")
+    return ", ".join(found)
 
 
 def file(name: str, given: Path | None = None) -> Path | None:

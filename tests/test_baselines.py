@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from collapsebench import baselines, freeze
+from collapsebench import baselines, freeze, jobs
 from collapsebench.settings import UserError
 
 from .report.made_up import MadeUp
@@ -70,8 +70,22 @@ def test_what_stands_beside_a_job_shares_its_comparison(given):
         ({"steps": 500, "horizon": 500, "ramp": 150_000}, False),
     ],
 )
-def test_as_printed_means_the_papers_schedules_past_the_ramp(train, same):
-    assert baselines.as_printed(train) == same
+def test_the_papers_schedules_past_the_ramp_are_not_apart(train, same):
+    assert (baselines.apart({"train": train}, "dalle") == "") == same
+
+
+def test_what_sets_a_job_apart_is_named():
+    train = {"steps": 2000, "horizon": 2000, "ramp": 150_000, "batch_size": 32}
+    found = baselines.apart({"train": train, "network": {"width": 16}}, "dalle")
+    assert found == (
+        "other schedule (2000 steps, schedules over 2000 of 150000), other batches (32 images), "
+        "other width (dalle 16)"
+    )
+
+
+@pytest.mark.parametrize("network", baselines.WIDTHS)
+def test_printed_widths_are_the_networks_defaults(network):
+    assert jobs.network_module(network).Settings().width == baselines.WIDTHS[network]
 
 
 def test_every_shipped_tag_is_whole():

@@ -16,7 +16,6 @@ from collapsebench import baselines, labels, stats, store
 from collapsebench.baselines import Published
 from collapsebench.check import select
 from collapsebench.check.verdicts import MISSING, OK, UNSURE, WORSE, Finding
-from collapsebench.settings import PAPER_STEPS
 
 
 @dataclass(frozen=True)
@@ -41,6 +40,7 @@ PRINTED = {
     "precision": Printed("precision", scored=True),
     "recall": Printed("recall", scored=True),
 }
+PARTS = {"cifar10_5k": "cifar10"}  # datasets whose images are some of a printed dataset's
 VERDICTS = {"reproduced": OK, "differs": WORSE, "inconclusive": UNSURE}
 
 Jobs = list[Mapping[str, Any]]
@@ -64,9 +64,17 @@ def run(results: Path, grid: str | None = None, given: Path | None = None) -> li
         finding(seeds, metric, published, metrics)
         for (*place, metric), published in baselines.published(given).items()
         for (*here, network, _), seeds in cells.items()
-        if here == place and network == published.network and trained_so(seeds[0], metric)
+        if stands_for(here) == place
+        and network == published.network
+        and trained_so(seeds[0], metric)
     ]
     return found or [Finding(3, "paper", MISSING, f"nothing in {results} has a printed number")]
+
+
+def stands_for(here: list[Any]) -> list[Any]:
+    """The printed numbers' method, dataset and sizes that those of a job are looked at beside."""
+    method, dataset, *sizes = here
+    return [method, PARTS.get(dataset, dataset), *sizes]
 
 
 def full_protocols(results: Path) -> list[str]:
@@ -103,20 +111,24 @@ def finding(seeds: Jobs, metric: str, published: Published, metrics: pd.DataFram
     values = [float(v) * printed.factor for v in rows["value"] if np.isfinite(v)]
     size = f"{job['codebook_size']}×{job['code_dim']}"
     subject = f"{job['label']} · {job['dataset']} · {size} · {metric} ({published.source})"
-    return Finding(3, subject, *verdict(values, published, job["settings"]["train"]))
+    other = [f"other data (a part of {PARTS[job['dataset']]})"] if job["dataset"] in PARTS else []
+    other += filter(None, [baselines.apart(job["settings"], job["network"])])
+    return Finding(3, subject, *verdict(values, published, ", ".join(other)))
 
 
 def verdict(
-    values: list[float], published: Published, train: Mapping[str, Any]
+    values: list[float], published: Published, other: str
 ) -> tuple[str, str, dict[str, Any]]:
-    """(verdict, reason, numbers) of measured values beside a printed one."""
+    """(verdict, reason, numbers) of measured values beside a printed one.
+
+    ``other``: what sets the jobs apart from the paper's, "" if nothing.
+    """
     facts = {"new": values, "paper": published.mean}
     if not values:
         return MISSING, "no row with this number", facts
     text = f"{summary(values)} beside {published.mean:g}{spread(published)}"
-    if not baselines.as_printed(train):
-        other = f"{train['steps']} steps, schedules over {train['horizon']} of {PAPER_STEPS}"
-        return UNSURE, f"{text}: other schedule ({other}), so the difference is no verdict", facts
+    if other:
+        return UNSURE, f"{text}: {other}, so the difference is no verdict", facts
     if published.sd is None:
         return UNSURE, f"{text}: printed without a spread", facts
     word = stats.verdict_against_paper(values, published.mean, published.sd, published.n_seeds)

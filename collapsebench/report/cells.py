@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from collapsebench import stats
-from collapsebench.baselines import Published, as_printed
+from collapsebench.baselines import Published, apart
 from collapsebench.report.data import Comparison, Group, ReportData
 from collapsebench.report.tables import Cell, Number, Part
 
@@ -62,9 +62,7 @@ def measured_cell(
         if found := mean([v * measure.factor for v in others.values()], measure.decimals):
             parts[part] = found
     if paper is not None:
-        parts |= _against(
-            values, paper, measure.decimals, as_printed(job.settings.get("train", {}))
-        )
+        parts |= _against(values, paper, measure.decimals, not apart(job.settings, job.network))
     if note := "; ".join(marks(group)):
         parts["note"] = note
     if len(group.devices) > 1:

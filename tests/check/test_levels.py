@@ -110,6 +110,15 @@ def test_level_3_says_reproduced_differs_and_other_schedule(tmp_path):
         assert "other schedule (600 steps" in finding.text
 
 
+def test_level_3_of_a_part_of_a_dataset_is_no_verdict(tmp_path):
+    results = tables(
+        tmp_path, methods=("edvae",), datasets=("cifar10_5k",), seeds=(42, 1773, 1), files=False
+    ).write()
+    found = [f for f in level3.run(results) if f.verdict != "nothing measured"]
+    assert {f.verdict for f in found} == {"can't tell"}
+    assert all("other data (a part of cifar10), so the difference" in f.text for f in found)
+
+
 def test_level_3_without_a_printed_number_is_nothing_measured(tmp_path):
     (finding,) = level3.run(grid(tmp_path, NEW))
     assert finding.verdict == "nothing measured"

@@ -1,0 +1,222 @@
+"""Training steps at the paper's width: the trainer against a plain loop, and where time goes.
+
+Batch 128 of 32 x 32 images, networks at their default width (dalle 128), K = 512, D = 16. Each
+measurement is a process of its own, so that its peak memory is its own, and takes the fastest of
+its steps: on an idle machine that is the one that nothing disturbed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from collapsebench import jobs, model, provenance, train
+from collapsebench.settings import PAPER_STEPS, Train
+from tests import plain_loop
+
+METHODS = ("vq_vae_ema", "gs_vq_vae", "sq_vae", "vq_ste_pp", "dvae", "edvae")
+TARGETS = {"edvae": 4.0, "dvae": 3.0}  # DESIGN: with bf16 arithmetic; every other method 1
+SIZES = (128, 256, 512, 1024, 2048)
+BATCH, SIZE, DIM, IMAGES = 128, 512, 16, 1024
+AT_LEAST = 3  # steps
+SECONDS = 8.0  # of steps to take the fastest of
+CPU = torch.device("cpu")
+
+
+def rows() -> list[dict[str, str | float]]:
+    """Per method: steps per second of all variants, their ratio, memory, split, sizes."""
+    return [row for method in METHODS for row in measure(method)]
+
+
+def measure(method: str) -> Iterator[dict[str, str | float]]:
+    """The rows of one method."""
+    plain, own, compiled = (alone(what, method) for what in ("plain", "own", "compiled"))
+    chosen = [own["step_s"], compiled["step_s"]]
+    if bf16_arithmetic():
+        chosen.append(alone("bf16", method)["step_s"])
+        yield row(f"{method}_bf16", own["step_s"] / chosen[-1], "x own")
+    yield row(f"{method}_plain_loop", 1 / plain["step_s"], "steps/s")
+    yield row(f"{method}_own", 1 / own["step_s"], "steps/s")
+    yield row(f"{method}_own_ratio", plain["step_s"] / own["step_s"], "x plain loop", 1.0)
+    yield row(f"{method}_compiled", own["step_s"] / compiled["step_s"], "x own")
+    yield row(f"{method}_compiling", compiled["first_s"], "s")
+    yield row(f"{method}_best_ratio", plain["step_s"] / min(chosen), "x plain loop",
+              TARGETS.get(method, 1.0))  # fmt: skip
+    yield row(f"{method}_memory_plain_loop", plain["memory_mb"], "MB")
+    yield row(f"{method}_memory_own", own["memory_mb"], "MB")
+    for part, share in alone("split", method).items():
+        yield row(f"{method}_share_{part}", 100 * share, "% of a step")
+    for size, seconds in alone("sizes", method).items():
+        yield row(f"{method}_quantizer_K{size}", 1e3 * seconds, "ms forward and backward")
+
+
+def row(name: str, value: float, unit: str, target: float | None = None) -> dict[str, Any]:
+    """One measured number."""
+    found: dict[str, Any] = {
+        "name": f"training/{name}", "device": "cpu", "value": value, "unit": unit
+    }  # fmt: skip
+    return found if target is None else found | {"target": target}
+
+
+def bf16_arithmetic() -> bool:
+    """Whether the processor multiplies bfloat16 itself; without, bf16 is several times slower."""
+    return torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
+
+
+def alone(what: str, method: str) -> dict[str, float]:
+    """One measurement in its own process."""
+    command = [sys.executable, "-m", "tests.bench.training", what, method]
+    said = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
+    found: dict[str, float] = json.loads(said.splitlines()[-1])
+    return found
+
+
+def fresh(method: str, codebook_size: int = SIZE) -> model.DiscreteVAE:
+    """The method on its own network at default width."""
+    cls = jobs.method_class(method)
+    family = jobs.network_module(cls.network)
+    return model.build(
+        cls, family, image_size=32, codebook_size=codebook_size, code_dim=DIM,
+        method_settings=cls.Settings(), network_settings=family.Settings(), seed=0,
+    )  # fmt: skip
+
+
+def images() -> np.ndarray:
+    """Noise: what an image shows takes no time."""
+    return np.random.default_rng(0).integers(0, 256, (IMAGES, 32, 32, 3), dtype=np.uint8)
+
+
+class Clock:
+    """Times between ticks; the first is the one that compiles and warms up."""
+
+    def __init__(self) -> None:
+        self.taken: list[float] = []
+        self.last = time.perf_counter()
+
+    def tick(self) -> bool:
+        """Notes a step; True once enough were."""
+        now = time.perf_counter()
+        self.taken.append(now - self.last)
+        self.last = now
+        return len(self.taken) > AT_LEAST and sum(self.taken[1:]) > SECONDS
+
+    def found(self) -> dict[str, float]:
+        """Seconds of the first step and of the fastest later one, and the peak memory."""
+        memory = (provenance.peak_memory_bytes() or 0) / 1e6
+        return {"first_s": self.taken[0], "step_s": min(self.taken[1:]), "memory_mb": memory}
+
+
+def plain(method: str) -> dict[str, float]:
+    """The plain loop."""
+    clock = Clock()
+    for _ in plain_loop.losses(fresh(method), images(), Train(), seed=0):
+        if clock.tick():
+            break
+    return clock.found()
+
+
+def fitted(method: str, variant: str = "plain", precision: str = "fp32") -> dict[str, float]:
+    """The trainer, stopped from outside when enough steps are taken."""
+    clock: Clock | None = None
+
+    def stop() -> bool:  # asked before each step
+        nonlocal clock
+        if clock is None:
+            clock = Clock()
+            return False
+        return clock.tick()
+
+    settings = Train(precision=precision)  # type: ignore[arg-type]
+    with contextlib.suppress(train.Interrupted):
+        train.fit(fresh(method), images(), settings, seed=0, device=CPU, variant=variant, stop=stop)
+    assert clock is not None
+    return clock.found()
+
+
+def split(method: str) -> dict[str, float]:
+    """Shares of a step, forward and backward of each part together."""
+    network = fresh(method).to(memory_format=torch.channels_last).train()
+    network.quantizer.anneal(torch.tensor(PAPER_STEPS / 2))
+    data = torch.from_numpy(images())
+    order = train.Order(len(data), BATCH, 0, CPU)
+    optimizer = train.adam(network, Train(), CPU)
+    with torch.no_grad():
+        network.quantizer.initialize(network.encode(train.pixels(data, order.batch(0))))
+    best: dict[str, float] = {}
+    for step in range(AT_LEAST):
+        taken: dict[str, float] = {}
+        for part, seconds in parts(network, data, order.batch(step), optimizer):
+            taken[part] = taken.get(part, 0.0) + seconds
+        best = {part: min(s, best.get(part, s)) for part, s in taken.items()}
+    return {part: seconds / sum(best.values()) for part, seconds in best.items()}
+
+
+def parts(
+    network: model.DiscreteVAE, data: Tensor, batch: Tensor, optimizer: torch.optim.Adam
+) -> Iterator[tuple[str, float]]:
+    """(part, seconds) of one training step, cut at what the parts hand to each other."""
+
+    def timed(part: str, function: Callable[[], Any]) -> Any:
+        start = time.perf_counter()
+        found = function()
+        seconds.append((part, time.perf_counter() - start))
+        return found
+
+    seconds: list[tuple[str, float]] = []
+    quantizer = network.quantizer
+    x = timed("data", lambda: train.pixels(data, batch))
+    z_e = timed("encoder", lambda: network.encode(x))
+    z_e_cut = z_e.detach().requires_grad_()
+    quantized = timed("quantizer", lambda: quantizer(z_e_cut))
+    z_q_cut = quantized.z_q.detach().requires_grad_()
+    loss = timed("decoder", lambda: quantizer.reconstruction_loss(network.decode(z_q_cut), x))
+    optimizer.zero_grad(set_to_none=True)
+    timed("decoder", loss.backward)
+    outputs, gradients = [quantized.z_q, quantized.loss], [z_q_cut.grad, torch.ones(())]
+    timed("quantizer", lambda: torch.autograd.backward(outputs, gradients))
+    timed("encoder", lambda: z_e.backward(z_e_cut.grad))
+    timed("optimizer", optimizer.step)
+    with torch.no_grad():
+        timed("quantizer", lambda: quantizer.update(z_e.detach(), quantized.tokens))
+    return iter(seconds)
+
+
+def sizes(method: str) -> dict[str, float]:
+    """Codebook size -> seconds of the quantizer's forward and backward at 8 x 8 positions."""
+    found = {}
+    for size in SIZES:
+        quantizer = fresh(method, size).quantizer.train()
+        quantizer.anneal(torch.tensor(PAPER_STEPS / 2))
+        z_e = torch.randn(BATCH, quantizer.encoder_channels, 8, 8)
+        z_e = z_e.to(memory_format=torch.channels_last).requires_grad_()
+        with torch.no_grad():
+            quantizer.initialize(z_e)
+        clock = Clock()
+        for _ in range(2 * AT_LEAST):
+            quantized = quantizer(z_e)
+            (quantized.z_q.square().mean() + quantized.loss).backward()
+            clock.tick()
+        found[str(size)] = clock.found()["step_s"]
+    return found
+
+
+MEASUREMENTS: dict[str, Callable[[str], dict[str, float]]] = {
+    "plain": plain,
+    "own": fitted,
+    "compiled": lambda method: fitted(method, variant="compiled"),
+    "bf16": lambda method: fitted(method, variant="bf16", precision="bf16"),
+    "split": split,
+    "sizes": sizes,
+}
+
+if __name__ == "__main__":
+    print(json.dumps(MEASUREMENTS[sys.argv[1]](sys.argv[2])))
