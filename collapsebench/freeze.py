@@ -21,10 +21,9 @@ from collapsebench.check import rows, select
 from collapsebench.check.level2 import last
 from collapsebench.settings import UserError
 
-STAGES = ("train", "encode", "score")  # the rows worth keeping
 SPLITS = ("test",)  # of the token counts
 CURVE_POINTS = 25  # of a frozen curve, at most
-IMAGES = ("reconstructions.png",)  # of the first seed of each cell
+IMAGES = ("reconstructions.png", "samples.png")  # of the first seed of each cell
 IMAGES_BYTES = 1_000_000  # all images of a tag together
 
 Tables = dict[str, pd.DataFrame]
@@ -53,6 +52,7 @@ def freeze(tag: str, grid: str, results: Path, out: Path) -> Path:
             if len(frame) or name == "metrics":
                 write(fresh / name / f"{tag}.parquet", frame, store.SCHEMAS[name])
         copy_images(written["jobs"], results, fresh)
+        store.write_json(fresh / "grids" / f"{grid}.json", written)  # `report -r` reads a tag, too
         store.write_json(fresh / baselines.MANIFEST, manifest(tag, written, tables, fresh))
         shutil.rmtree(folder, ignore_errors=True)
         os.replace(fresh, folder)
@@ -62,9 +62,9 @@ def freeze(tag: str, grid: str, results: Path, out: Path) -> Path:
 
 
 def kept(results: Path, table: str, jobs: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
-    """The rows of a table that belong to the grid and to a stage that is kept."""
+    """The rows of a table that belong to the grid as it was last run."""
     frame = store.read(results, table, jobs={job["job_id"] for job in jobs})
-    return select.current(frame[frame["stage"].isin(STAGES)], jobs)
+    return select.current(frame, jobs)
 
 
 def refuse_incomplete(grid: Mapping[str, Any], runs: pd.DataFrame) -> None:
@@ -76,7 +76,7 @@ def refuse_incomplete(grid: Mapping[str, Any], runs: pd.DataFrame) -> None:
         job["job_id"]
         for job in grid["jobs"]
         for stage in job["stage_ids"]
-        if stage in STAGES and (job["job_id"], stage) not in have and job["job_id"] not in ended
+        if (job["job_id"], stage) not in have and job["job_id"] not in ended
     }
     if left:
         raise UserError(
@@ -117,8 +117,8 @@ def thinned(curves: pd.DataFrame) -> pd.DataFrame:
 def copy_images(jobs: Sequence[Mapping[str, Any]], results: Path, fresh: Path) -> None:
     """A few images of the first seed of each cell, until the budget is spent."""
     left = IMAGES_BYTES
-    for job in {job["config_id"]: job for job in reversed(jobs)}.values():
-        for name in IMAGES:
+    for name in IMAGES:
+        for job in {job["config_id"]: job for job in reversed(jobs)}.values():
             source = results / "jobs" / job["job_id"] / name
             if source.is_file() and (size := source.stat().st_size) <= left:
                 target = fresh / "jobs" / job["job_id"] / name

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from collapsebench import baselines, freeze, store
+from collapsebench import baselines, freeze, report, store
 from collapsebench.check import level1
 from collapsebench.settings import UserError
 
@@ -27,11 +27,21 @@ def results(tmp_path):
 def test_rows_are_kept_as_they_were(results, tmp_path):
     folder = freeze.freeze("mine", "demo", results, tmp_path / "baselines")
     before, after = store.read(results, "metrics"), store.read(folder, "metrics")
-    before = before[before["stage"] != "prior"].sort_values(["job_id", "metric", "split"])
-    after = after.sort_values(["job_id", "metric", "split"])
-    before, after = before.reset_index(drop=True), after.reset_index(drop=True)
+    key = ["job_id", "stage", "metric", "split"]
+    before, after = (f.sort_values(key).reset_index(drop=True) for f in (before, after))
     pd.testing.assert_frame_equal(before, after, check_dtype=False)  # a column lost its nulls
-    assert set(store.read(folder, "runs")["stage"]) == {"train", "encode"}
+    assert set(store.read(folder, "runs")["stage"]) == {"train", "encode", "prior"}
+
+
+def test_a_tag_is_a_results_folder_that_can_be_reported(results, tmp_path):
+    folder = freeze.freeze("mine", "demo", results, tmp_path / "baselines")
+    for rows, out in ((results, "before"), (folder, "after")):
+        report.build("demo", rows, tmp_path / out, to=("csv",))
+    tables = sorted((tmp_path / "before").rglob("table*.csv"))
+    assert len(tables) > 1
+    for table in tables:
+        again = tmp_path / "after" / table.relative_to(tmp_path / "before")
+        assert again.read_text() == table.read_text()
 
 
 def test_curves_are_thinned_and_end_where_they_ended(results, tmp_path):
@@ -87,7 +97,7 @@ def test_a_diverged_seed_is_a_result_and_frozen(tmp_path):
     ends = {("edvae", "digits", 42): ("train", "diverged", "loss is nan")}
     results = made_up(tmp_path / "results", ends=ends).write()
     folder = freeze.freeze("mine", "demo", results, tmp_path / "baselines")
-    assert baselines.manifest(folder)["statuses"] == {"done": 10, "diverged": 1}
+    assert baselines.manifest(folder)["statuses"] == {"done": 15, "diverged": 1}
 
 
 @pytest.mark.parametrize(
