@@ -82,7 +82,7 @@ def fit(
         checkpoint: a file to resume from and to write every ``checkpoint_every_s`` seconds; one
             left by other tokens, settings or seed is ignored. Removing it is the caller's part.
         progress: called after each step with steps done, steps asked for and the values of the
-            last finished epoch; what it raises ends the fit.
+            last finished epoch; what it raises ends the fit, its checkpoint written.
 
     Raises:
         UserError: tokens that are no (N, H, W) in [0, codebook_size), or too few to hold out.
@@ -118,12 +118,17 @@ def fit(
             losses[i] = take_step(model, optimizer, batch, rate, settings.precision == "bf16")
             state.step += 1
 
-            # Save now and then.
-            if checkpoint is not None and time.monotonic() - saved > checkpoint_every_s:
-                state.losses = finite(losses[: i + 1], state.step)
-                save(checkpoint, identity, model, optimizer, state)
-                saved = time.monotonic()
-            progress(state.step, steps, state.curve[-1][1] if state.curve else {})
+            # Say how far it is; save now and then, and before it is stopped.
+            stopped = True
+            try:
+                progress(state.step, steps, state.curve[-1][1] if state.curve else {})
+                stopped = False
+            finally:
+                due = stopped or time.monotonic() - saved > checkpoint_every_s
+                if checkpoint is not None and due:
+                    state.losses = finite(losses[: i + 1], state.step)
+                    save(checkpoint, identity, model, optimizer, state)
+                    saved = time.monotonic()
 
         # End the epoch: the only place that waits for the device.
         state.losses = finite(losses, state.step)

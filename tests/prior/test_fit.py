@@ -55,7 +55,7 @@ def test_a_killed_fit_resumes_to_identical_weights(tmp_path, stop):
         return fit(tokens, settings, codebook_size=4, seed=3, device=CPU, **options)
 
     with pytest.raises(Killed):
-        run(checkpoint=path, checkpoint_every_s=0.0, progress=kill)
+        run(checkpoint=path, progress=kill)
     steps = []
     resumed = run(checkpoint=path, progress=lambda step, *_: steps.append(step))
     straight = run()
