@@ -76,8 +76,8 @@ def _notes(data: ReportData, measures: Sequence[Measure], lines: Sequence[Row]) 
         )
     if OTHER_TRAINING in texts:
         notes.append(
-            f'"{OTHER_TRAINING}": these runs are shorter or scheduled otherwise than the paper\'s; '
-            "the difference is no verdict."
+            f'"{OTHER_TRAINING}": these runs have other schedules, batches or network widths than '
+            "the paper's; the difference is no verdict."
         )
     if any(verdict in texts for verdict in ("reproduced", "inconclusive", "differs")):
         margin = f"{stats.PAPER_MARGIN:.0%}".replace("%", " %")
