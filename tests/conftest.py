@@ -31,6 +31,34 @@ TINY = {
 ALL = ("train", "encode", "prior", "sample", "score")
 
 
+def tiny_grid(beside: str, steps: int = 20) -> str:
+    """A grid file of two jobs, ``vq_vae`` and one beside it, seconds each."""
+    return f"""
+schema = 1
+name = "tiny"
+stages = ["train", "encode"]
+
+[axes]
+method = ["vq_vae", "{beside}"]
+dataset = ["digits"]
+codebook_size = [8]
+code_dim = [4]
+
+[replicates]
+seed = [1]
+
+[train]
+steps = {steps}
+horizon = {steps}
+batch_size = 8
+points = 2
+
+[[override]]
+when = {{}}
+set = {{ "vqvae.width" = 8, "vqvae.residual_width" = 4, "dalle.width" = 8 }}
+"""
+
+
 @pytest.fixture(scope="session")
 def data_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("data")

@@ -10,36 +10,13 @@ import pytest
 
 from collapsebench import store
 
-TINY_GRID = """
-schema = 1
-name = "tiny"
-stages = ["train", "encode"]
-
-[axes]
-method = ["vq_vae", "dvae"]
-dataset = ["digits"]
-codebook_size = [8]
-code_dim = [4]
-
-[replicates]
-seed = [1]
-
-[train]
-steps = 6
-horizon = 6
-batch_size = 8
-points = 2
-
-[[override]]
-when = {}
-set = { "vqvae.width" = 8, "vqvae.residual_width" = 4, "dalle.width" = 8 }
-"""
+from .conftest import tiny_grid
 
 
 @pytest.fixture
 def call(tmp_path, data_root):
     """``call("run", "--grid", "tiny.toml")`` -> the finished process, in a folder of its own."""
-    (tmp_path / "tiny.toml").write_text(TINY_GRID)
+    (tmp_path / "tiny.toml").write_text(tiny_grid("dvae", steps=6))
     environment = os.environ | {"COLLAPSEBENCH_DATA": str(data_root), "COLUMNS": "200"}
 
     def run(*arguments, **options):

@@ -18,18 +18,24 @@ def images(count=64, seed=0):
     return coarse.repeat(8, axis=1).repeat(8, axis=2)
 
 
-def fresh(method="vq_vae", seed=0):
-    cls, family = jobs.method_class(method), jobs.network_module("vqvae")
+def fresh(method="vq_vae", seed=0, network="vqvae", width=8, codebook_size=16, code_dim=4):
+    cls, family = jobs.method_class(method), jobs.network_module(network)
+    narrow = {"width": width} | ({"residual_width": width // 2} if network == "vqvae" else {})
     return model.build(
         cls,
         family,
         image_size=32,
-        codebook_size=16,
-        code_dim=4,
+        codebook_size=codebook_size,
+        code_dim=code_dim,
         method_settings=cls.Settings(),
-        network_settings=family.Settings(width=8, residual_width=4),
+        network_settings=family.Settings(**narrow),
         seed=seed,
     )
+
+
+def own(method):
+    """The method on the network of its own paper."""
+    return fresh(method, network=jobs.method_class(method).network)
 
 
 def fit(network, settings, **options):
@@ -37,23 +43,6 @@ def fit(network, settings, **options):
 
 
 SHORT = Train(steps=12, horizon=12, batch_size=16, points=4)
-
-
-def own(method, seed=0):
-    """The method on the network of its own paper, small."""
-    cls = jobs.method_class(method)
-    family = jobs.network_module(cls.network)
-    narrow = {"width": 8} | ({"residual_width": 4} if cls.network == "vqvae" else {})
-    return model.build(
-        cls,
-        family,
-        image_size=32,
-        codebook_size=16,
-        code_dim=4,
-        method_settings=cls.Settings(),
-        network_settings=family.Settings(**narrow),
-        seed=seed,
-    )
 
 
 def losses(curve):
@@ -94,17 +83,7 @@ def test_a_compiled_step_is_the_same_arithmetic(method, tmp_path, capfd):
 def test_bf16_ends_where_fp32_does_within_the_noise_of_seeds():
     def last(precision, seed):
         settings = Train(steps=200, horizon=200, batch_size=8, points=4, precision=precision)
-        cls, family = jobs.method_class("edvae"), jobs.network_module("dalle")
-        network = model.build(
-            cls,
-            family,
-            image_size=32,
-            codebook_size=64,
-            code_dim=8,
-            method_settings=cls.Settings(),
-            network_settings=family.Settings(width=32),
-            seed=seed,
-        )
+        network = fresh("edvae", seed, "dalle", width=32, codebook_size=64, code_dim=8)
         return losses(train.fit(network, images(256), settings, seed=seed, device=CPU).curve)[-1]
 
     full, half = ([last(precision, seed) for seed in range(3)] for precision in ("fp32", "bf16"))

@@ -10,38 +10,14 @@ import time
 import pytest
 
 from collapsebench import store
+from tests.conftest import tiny_grid
 from tests.launch.jobs_at_work import assert_committed_once
-
-GRID = """
-schema = 1
-name = "tiny"
-stages = ["train", "encode"]
-
-[axes]
-method = ["vq_vae", "continuous"]
-dataset = ["digits"]
-codebook_size = [8]
-code_dim = [4]
-
-[replicates]
-seed = [1]
-
-[train]
-steps = 20
-horizon = 20
-batch_size = 16
-points = 10
-
-[[override]]
-when = {}
-set = { "vqvae.width" = 8, "vqvae.residual_width" = 4 }
-"""
 
 
 @pytest.fixture
 def begin(tmp_path, data_root):
     """``begin("run", "-g", "tiny.toml")`` -> the started process, in a folder of its own."""
-    (tmp_path / "tiny.toml").write_text(GRID)
+    (tmp_path / "tiny.toml").write_text(tiny_grid("continuous"))
     environment = os.environ | {"COLLAPSEBENCH_DATA": str(data_root), "COLUMNS": "200"}
 
     def start(*arguments):

@@ -10,8 +10,8 @@ import psutil
 import pytest
 
 from collapsebench import store
+from tests.conftest import tiny_grid
 from tests.launch.jobs_at_work import assert_committed_once
-from tests.launch.test_local import GRID
 
 TWO_NODES = """
 import sys
@@ -32,7 +32,7 @@ cluster.shutdown()
 def run(tmp_path, data_root):
     """``run()`` -> a started run by Ray, in a folder of its own."""
     pytest.importorskip("ray", reason="ray is not installed")
-    (tmp_path / "tiny.toml").write_text(GRID.replace("steps = 20", "steps = 1500", 1))
+    (tmp_path / "tiny.toml").write_text(tiny_grid("continuous", steps=1500))
     environment = os.environ | {"COLLAPSEBENCH_DATA": str(data_root), "COLUMNS": "200"}
     command = [sys.executable, "-m", "collapsebench", "run", "-g", "tiny.toml", "-m", "vq_vae",
                "--launcher", "ray", "--checkpoint", "1s"]  # fmt: skip

@@ -17,8 +17,9 @@ from collapsebench.launch.site import Slurm
 from collapsebench.launch.slurm import arrays, wall_hours
 from collapsebench.launch.tasks import Task
 from collapsebench.settings import UserError
+from tests.conftest import tiny_grid
 from tests.launch.jobs_at_work import assert_committed_once
-from tests.launch.test_local import GRID
+
 
 CONF = """
 ClusterName=test
@@ -113,7 +114,7 @@ def start_munge():
 def test_an_array_runs_with_one_job_preempted_and_nothing_is_queued_twice(
     slurm, tmp_path, data_root
 ):
-    (tmp_path / "tiny.toml").write_text(GRID.replace("steps = 20", "steps = 1500", 1))
+    (tmp_path / "tiny.toml").write_text(tiny_grid("continuous", steps=1500))
     environment = os.environ | {"COLLAPSEBENCH_DATA": str(data_root), "COLUMNS": "200"}
 
     def call(*arguments):
