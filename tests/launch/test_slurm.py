@@ -20,7 +20,6 @@ from collapsebench.settings import UserError
 from tests.conftest import tiny_grid
 from tests.launch.jobs_at_work import assert_committed_once
 
-
 CONF = """
 ClusterName=test
 SlurmctldHost={host}(127.0.0.1)
