@@ -22,7 +22,7 @@ from collapsebench.check.level2 import last
 from collapsebench.settings import UserError
 
 SPLITS = ("test",)  # of the token counts
-CURVE_POINTS = 25  # of a frozen curve, at most
+CURVE_POINTS = 50  # of a frozen curve, at most
 IMAGES = ("reconstructions.png", "samples.png")  # of the first seed of each cell
 IMAGES_BYTES = 1_000_000  # all images of a tag together
 
@@ -91,7 +91,7 @@ def refuse_mixtures(tables: Tables) -> None:
     same = {"config_id": cell, "implementation": cell, "precision": cell, "data_hash": ["dataset"]}
     for column, key in same.items():
         _refuse(tables["runs"].dropna(subset=[column]), key, column)
-    _refuse(tables["metrics"], [*cell, "metric", "split"], "protocol")
+    _refuse(tables["metrics"], [*cell, "stage", "metric", "split"], "protocol")
 
 
 def _refuse(frame: pd.DataFrame, key: list[str], column: str) -> None:

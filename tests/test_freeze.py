@@ -49,7 +49,7 @@ def test_curves_are_thinned_and_end_where_they_ended(results, tmp_path):
     before, after = store.read(results, "curves"), store.read(folder, "curves")
     key = ["job_id", "metric"]
     counts = after.groupby(key)["step"].size()
-    assert counts.max() == 20  # every third of 60
+    assert counts.max() == 30  # every second of 60
     last = before[before["stage"] == "train"].groupby(key)["step"].max()
     assert (after.groupby(key)["step"].max() == last).all()
 
