@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 import shutil
 import sys
 from collections.abc import Mapping, Sequence
@@ -146,7 +147,7 @@ def manifest(tag: str, grid: Mapping[str, Any], tables: Tables, fresh: Path) -> 
         "title": grid["title"],
         "scale": grid["scale"],
         "scale_note": grid["scale_note"],
-        "commands": [grid["command"], " ".join(["collapsebench", *sys.argv[1:]])],
+        "commands": [grid["command"], shlex.join(["collapsebench", *sys.argv[1:]])],
         "frozen_at": datetime.now(UTC).isoformat(timespec="seconds"),
         "jobs": int(runs["job_id"].nunique()),
         "seeds": sorted(int(seed) for seed in runs["seed"].unique()),

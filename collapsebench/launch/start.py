@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import sys
 import time
 from collections.abc import Sequence
@@ -198,7 +199,7 @@ def write_grid(grid: Grid, jobs: Sequence[Job], results: Path, argv: Sequence[st
             "scale": grid.scale,
             "scale_note": grid.note,
             "stages": list(grid.stages),
-            "command": " ".join(["collapsebench", *argv[1:]]),
+            "command": shlex.join(["collapsebench", *argv[1:]]),
             "jobs": [{k: v for k, v in asdict(job).items() if k in names} for job in jobs],
         },
     )
