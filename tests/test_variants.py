@@ -1,5 +1,8 @@
 """Which form of the training step runs, and that it says why."""
 
+import json
+from pathlib import Path
+
 import pytest
 import torch
 
@@ -13,6 +16,13 @@ LONG = Train()
 @pytest.fixture
 def measured(monkeypatch):
     monkeypatch.setattr(variants, "MEASURED", {"cpu": {"edvae": 1.5, "dvae": 1.01}})
+
+
+def test_the_table_is_the_measured_one():
+    results = json.loads((Path(__file__).parent / "bench" / "results.json").read_text())
+    rows = {row["name"]: row["value"] for row in results["training"]["rows"]}
+    for method, gain in variants.MEASURED["cpu"].items():
+        assert gain == round(rows[f"training/{method}_compiled"], 2)
 
 
 def test_what_was_measured_to_pay_is_compiled(measured, tmp_path, monkeypatch):
