@@ -23,7 +23,7 @@ _recorded: deque[Tensor] | None = None
 
 @contextmanager
 def replayed_noise(draws: Iterable[Tensor]) -> Iterator[None]:
-    """Inside the block, the functions below return ``draws`` one after the other.
+    """Inside the block, the functions below return copies of ``draws`` one after the other.
 
     Raises:
         RuntimeError: a draw of another shape than asked for, one too few or one too many.
@@ -46,7 +46,7 @@ def _draw(shape: torch.Size, sample: Callable[[], Tensor]) -> Tensor:
     noise = _recorded.popleft()
     if noise.shape != shape:
         raise RuntimeError(f"recorded draw {tuple(noise.shape)}, asked for {tuple(shape)}")
-    return noise
+    return noise.clone()  # the caller may overwrite what it drew
 
 
 def uniform_like(x: Tensor) -> Tensor:
@@ -60,12 +60,17 @@ def normal_like(x: Tensor) -> Tensor:
 
 
 def exponential_like(x: Tensor) -> Tensor:
-    """Exp(1) noise of the shape of ``x``, in (0, inf]; its negative logarithm is Gumbel noise."""
+    """Exp(1) noise of the shape of ``x``, in (0, inf]."""
 
     def sample() -> Tensor:  # on a CPU several times faster than Tensor.exponential_
         return torch.rand(x.shape, dtype=x.dtype, device=x.device).log_().neg_()
 
     return _draw(x.shape, sample)
+
+
+def gumbel_like(x: Tensor) -> Tensor:
+    """Standard Gumbel noise of the shape of ``x``: the negative logarithm of Exp(1) noise."""
+    return exponential_like(x).log_().neg_()
 
 
 def permutation(n: int, device: torch.device) -> Tensor:
@@ -166,7 +171,34 @@ def kmeans(points: Tensor, clusters: int) -> Tensor:
     return centres
 
 
+def relaxed_one_hot(logits: Tensor, gumbel: Tensor, temperature: Tensor) -> Tensor:
+    """Gumbel-softmax, softmax((logits + gumbel) / temperature) over the last axis."""
+    return (logits + gumbel).div_(temperature).softmax(-1)
+
+
 # --- divergences, one number per position
+
+
+def negative_entropy(logits: Tensor) -> Tensor:
+    """sum_k p_k ln p_k of p = softmax(logits) over the last axis -> logits.shape[:-1]."""
+    return _NegativeEntropy.apply(logits)
+
+
+class _NegativeEntropy(torch.autograd.Function):
+    """By hand only to spare half of autograd's passes: the gradient is p (ln p - entropy)."""
+
+    @staticmethod
+    def forward(ctx: Any, logits: Tensor) -> Tensor:
+        log_p = logits.log_softmax(-1)
+        p = log_p.exp()
+        found = (p * log_p).sum(-1)
+        ctx.save_for_backward(p, log_p, found)
+        return found
+
+    @staticmethod
+    def backward(ctx: Any, upstream: Tensor) -> Tensor:
+        p, log_p, found = ctx.saved_tensors
+        return (log_p - found.unsqueeze(-1)).mul_(p).mul_(upstream.unsqueeze(-1))
 
 
 def categorical_kl(logits: Tensor) -> Tensor:

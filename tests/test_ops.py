@@ -81,6 +81,23 @@ def test_categorical_kl_is_zero_when_uniform_and_ln_k_when_certain():
     torch.testing.assert_close(ops.categorical_kl(logits), torch.tensor([0.0, math.log(4)]))
 
 
+def test_negative_entropy_by_hand_and_its_gradient():
+    logits = torch.tensor([[1.0, 1.0, 2.0]]).log().double().requires_grad_()  # p = 1/4, 1/4, 1/2
+    assert ops.negative_entropy(logits).item() == pytest.approx(-1.5 * math.log(2))
+    assert torch.autograd.gradcheck(ops.negative_entropy, logits)
+    certain = torch.tensor([[0.0, 300.0]], requires_grad=True)
+    ops.negative_entropy(certain).sum().backward()
+    assert certain.grad is not None
+    assert certain.grad.tolist() == [[0.0, 0.0]]
+
+
+def test_relaxed_one_hot_by_hand():
+    logits, gumbel = torch.tensor([0.0, 1.0]), torch.tensor([2.0, 2.0])
+    y = ops.relaxed_one_hot(logits, gumbel, torch.tensor(0.5))
+    assert y.tolist() == pytest.approx([1 / (1 + math.e**2), 1 / (1 + math.e**-2)])
+    assert (logits.tolist(), gumbel.tolist()) == ([0, 1], [2, 2])
+
+
 def test_categorical_kl_agrees_with_torch_distributions():
     logits = torch.randn(20, 7, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     uniform = torch.distributions.Categorical(logits=torch.zeros(20, 7, dtype=torch.float64))
@@ -202,8 +219,9 @@ def test_stable_gradient_is_the_slope_of_its_own_value():
 def test_replayed_noise_gives_the_draws_in_order_and_only_inside():
     draws = [torch.full((2,), 0.25), torch.tensor([2, 0, 1])]
     with ops.replayed_noise(draws):
-        assert ops.uniform_like(torch.empty(2)).tolist() == [0.25, 0.25]
+        assert ops.uniform_like(torch.empty(2)).mul_(2).tolist() == [0.5, 0.5]
         assert ops.permutation(3, torch.device("cpu")).tolist() == [2, 0, 1]
+    assert draws[0].tolist() == [0.25, 0.25]
     assert ops.normal_like(torch.empty(100)).unique().numel() == 100
 
 
@@ -235,6 +253,7 @@ def test_noise_has_its_distribution():
         (ops.uniform_like, 1 / 2, 1 / 12),
         (ops.normal_like, 0.0, 1.0),
         (ops.exponential_like, 1.0, 1.0),
+        (ops.gumbel_like, 0.5772, math.pi**2 / 6),
     ]:
         noise = draw(big)
         assert noise.mean().item() == pytest.approx(mean, abs=0.03)

@@ -68,8 +68,7 @@ class DVAE(Quantizer):
         kl = ops.categorical_kl(logits).mean()
 
         if self.training:
-            gumbel = -ops.exponential_like(logits).log()
-            y = ((logits + gumbel) / self.temperature).softmax(-1)
+            y = ops.relaxed_one_hot(logits, ops.gumbel_like(logits), self.temperature)
             tokens = y.argmax(-1)
             z_q = ops.channels_first(y @ self.codebook)
         else:

@@ -97,8 +97,8 @@ class EdVAE(Quantizer):
             p = alpha / alpha.sum(-1, keepdim=True)
         # torch's relaxed categorical clamps both: codes with p < eps get no gradient from here.
         eps = torch.finfo(p.dtype).eps
-        gumbel = -torch.log(-torch.log(ops.uniform_like(p).clamp(eps, 1 - eps)))
-        return ((p.clamp(eps, 1 - eps).log() + gumbel) / self.temperature).softmax(-1)
+        gumbel = ops.uniform_like(p).clamp_(eps, 1 - eps).log_().neg_().log_().neg_()
+        return ops.relaxed_one_hot(p.clamp(eps, 1 - eps).log(), gumbel, self.temperature)
 
     def _kl(self, logits: Tensor, evidence: Tensor, alpha: Tensor) -> Tensor:
         if self.settings.kl == "stable":

@@ -63,13 +63,12 @@ class SQVAE(Quantizer):
 
     def forward(self, z_e: Tensor) -> Quantized:
         weight, logits = self._logits(z_e)  # (), (B, H, W, K)
-        log_p = logits.log_softmax(-1)
-        negative_entropy = (log_p.exp() * log_p).sum() / len(z_e)
+        negative_entropy = ops.negative_entropy(logits).sum() / len(z_e)
 
         if self.training:
             u = ops.uniform_like(logits)
-            gumbel = -torch.log(-torch.log(u + 1e-10) + 1e-10)
-            y = ((logits + gumbel) / self.temperature).softmax(-1)
+            gumbel = u.add_(1e-10).log_().neg_().add_(1e-10).log_().neg_()
+            y = ops.relaxed_one_hot(logits, gumbel, self.temperature)
             tokens = y.argmax(-1)
             z_q = ops.channels_first(y @ self.codebook)
         else:

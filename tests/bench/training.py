@@ -1,4 +1,5 @@
-"""Training steps at the paper's width: the trainer against a plain loop, and where time goes.
+"""Training steps at the paper's width: the trainer against a plain loop, against what the
+processor can do, and where time goes.
 
 Batch 128 of 32 x 32 images, networks at their default width (dalle 128), K = 512, D = 16. Each
 measurement is a process of its own, so that its peak memory is its own, and takes the fastest of
@@ -18,8 +19,10 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
+from torch.utils.flop_counter import FlopCounterMode
 
-from collapsebench import jobs, model, provenance, train
+from collapsebench import jobs, model, provenance, train, variants
+from collapsebench.launch.work import keep_freed_memory
 from collapsebench.settings import PAPER_STEPS, Train
 from tests import plain_loop
 
@@ -29,16 +32,19 @@ SIZES = (128, 256, 512, 1024, 2048)
 BATCH, SIZE, DIM, IMAGES = 128, 512, 16, 1024
 AT_LEAST = 3  # steps
 SECONDS = 8.0  # of steps to take the fastest of
+SQUARE = 4096  # of the matrices whose product is the processor's best rate
 CPU = torch.device("cpu")
 
 
 def rows() -> list[dict[str, str | float]]:
     """Per method: steps per second of all variants, their ratio, memory, split, sizes."""
-    return [row for method in METHODS for row in measure(method)]
+    best = alone("product")["gflop_s"]
+    found = [row("matrix_product", best, "GFLOP/s")]
+    return found + [row for method in METHODS for row in measure(method, best)]
 
 
-def measure(method: str) -> Iterator[dict[str, str | float]]:
-    """The rows of one method."""
+def measure(method: str, best: float) -> Iterator[dict[str, str | float]]:
+    """The rows of one method; ``best`` is the processor's rate in GFLOP/s."""
     plain, own, compiled = (alone(what, method) for what in ("plain", "own", "compiled"))
     chosen = [own["step_s"], compiled["step_s"]]
     if bf16_arithmetic():
@@ -51,6 +57,9 @@ def measure(method: str) -> Iterator[dict[str, str | float]]:
     yield row(f"{method}_compiling", compiled["first_s"], "s")
     yield row(f"{method}_best_ratio", plain["step_s"] / min(chosen), "x plain loop",
               TARGETS.get(method, 1.0))  # fmt: skip
+    work = alone("work", method)["gflop"]
+    yield row(f"{method}_work", work, "GFLOP a step")
+    yield row(f"{method}_roofline", 100 * work / own["step_s"] / best, "% of the matrix product")
     yield row(f"{method}_memory_plain_loop", plain["memory_mb"], "MB")
     yield row(f"{method}_memory_own", own["memory_mb"], "MB")
     for part, share in alone("split", method).items():
@@ -72,7 +81,7 @@ def bf16_arithmetic() -> bool:
     return torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
 
 
-def alone(what: str, method: str) -> dict[str, float]:
+def alone(what: str, method: str = "") -> dict[str, float]:
     """One measurement in its own process."""
     command = [sys.executable, "-m", "tests.bench.training", what, method]
     said = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
@@ -190,6 +199,25 @@ def parts(
     return iter(seconds)
 
 
+def work(method: str) -> dict[str, float]:
+    """Multiplications and additions of a step's convolutions and products, both directions."""
+    network = fresh(method).train()
+    x = train.pixels(torch.from_numpy(images()), torch.arange(BATCH))
+    with FlopCounterMode(display=False) as counter:
+        variants.step_of(network, "plain")(x)[0].backward()
+    return {"gflop": counter.get_total_flops() / 1e9}
+
+
+def product(_: str) -> dict[str, float]:
+    """The fastest float32 product of two large matrices, with all threads."""
+    a, b = torch.randn(2, SQUARE, SQUARE)
+    clock = Clock()
+    for _step in range(2 * AT_LEAST):
+        a @ b
+        clock.tick()
+    return {"gflop_s": 2 * SQUARE**3 / clock.found()["step_s"] / 1e9}
+
+
 def sizes(method: str) -> dict[str, float]:
     """Codebook size -> seconds of the quantizer's forward and backward at 8 x 8 positions."""
     found = {}
@@ -215,8 +243,12 @@ MEASUREMENTS: dict[str, Callable[[str], dict[str, float]]] = {
     "compiled": lambda method: fitted(method, variant="compiled"),
     "bf16": lambda method: fitted(method, variant="bf16", precision="bf16"),
     "split": split,
+    "work": work,
+    "product": product,
     "sizes": sizes,
 }
 
 if __name__ == "__main__":
+    if sys.argv[1] != "plain":
+        keep_freed_memory()  # as the process of a job does
     print(json.dumps(MEASUREMENTS[sys.argv[1]](sys.argv[2])))
