@@ -13,7 +13,12 @@ from collapsebench.fidelity.distances import (
 )
 from collapsebench.fidelity.extractors import EXTRACTORS, Extractor, features, load_extractor
 from collapsebench.fidelity.scoring import Scored, protocol_id, score
-from collapsebench.fidelity.weights import download_inception, hub_weights, inception_weights
+from collapsebench.fidelity.weights import (
+    download_inception,
+    hub_weights,
+    inception_named,
+    inception_weights,
+)
 
 implementation: int = 1  # bumped when a number of the score stage changes; part of its id
 
@@ -26,6 +31,7 @@ __all__ = [
     "frechet_distance",
     "hub_weights",
     "implementation",
+    "inception_named",
     "inception_weights",
     "load_extractor",
     "nearest",

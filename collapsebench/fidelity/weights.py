@@ -32,6 +32,11 @@ def hub_weights() -> Path:
     return Path(torch.hub.get_dir()) / "checkpoints" / URL_INCEPTION_V3.rsplit("/", 1)[1]
 
 
+def inception_named() -> bool:
+    """Whether the environment names a weights file, or torch's hub folder holds one."""
+    return bool(os.environ.get(VARIABLE)) or hub_weights().is_file()
+
+
 def inception_weights(explicit: Path | None = None) -> Path:
     """The first weights file named: ``explicit``, the environment variable, torch's hub folder.
 

@@ -162,6 +162,17 @@ def test_images_are_scored_in_pairs(tmp_path):
     assert score_images(a, a).rfd == pytest.approx(0, abs=1e-3)
 
 
+def test_named_weights_are_never_passed_over(tmp_path, monkeypatch):
+    folder = write_images(tmp_path / "real", np.zeros((4, 8, 8, 3), dtype=np.uint8))
+    weights = tmp_path / "weights.pth"
+    monkeypatch.setenv("COLLAPSEBENCH_INCEPTION_WEIGHTS", str(weights))
+    with pytest.raises(UserError, match="no Inception weights at .*weights.pth"):
+        score_images(folder, folder)
+    weights.write_bytes(b"another file")
+    with pytest.raises(UserError, match="not the published"):
+        score_images(folder, folder)
+
+
 def test_images_without_a_partner_or_of_another_size_are_refused(tmp_path):
     image = np.zeros((3, 8, 8, 3), dtype=np.uint8)
     three, two = write_images(tmp_path / "three", image), write_images(tmp_path / "two", image[:2])

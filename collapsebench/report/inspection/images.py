@@ -36,10 +36,11 @@ class ImageScores:
 def score_images(originals: Path, reconstructions: Path) -> ImageScores:
     """Compares two folders of images, paired by file name without its ending.
 
-    Features are Inception's where its verified weights are found, else ``cb-randconv-v1``'s.
+    Features are Inception's where a weights file is named or installed, else ``cb-randconv-v1``'s.
 
     Raises:
-        UserError: no images, names without a partner, or images of different sizes.
+        UserError: no images, names without a partner, images of different sizes, or Inception
+            weights that are missing where they are named, or not the published ones.
     """
     import torch
 
@@ -61,10 +62,9 @@ def score_images(originals: Path, reconstructions: Path) -> ImageScores:
             [np.square((a / 255.0) - (b / 255.0)).mean() for a, b in zip(real, fake, strict=True)]
         )
     )
-    try:
-        extractor = fidelity.load_extractor(labels.INCEPTION)
-    except UserError:  # no weights on this machine: the extractor that is code only
-        extractor = fidelity.load_extractor(fidelity.EXTRACTORS[-1])
+    code_only = fidelity.EXTRACTORS[-1]
+    name = labels.INCEPTION if fidelity.inception_named() else code_only
+    extractor = fidelity.load_extractor(name)
     device = "cuda" if torch.cuda.is_available() else "cpu"
     features = [fidelity.features(images, extractor, device=device) for images in (real, fake)]
     return ImageScores(
