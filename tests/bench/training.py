@@ -120,7 +120,7 @@ class Clock:
 
     def found(self) -> dict[str, float]:
         """Seconds of the first step and of the fastest later one, and the peak memory."""
-        memory = (provenance.peak_memory_bytes() or 0) / 1e6
+        memory = provenance.peak_memory_bytes() / 1e6
         return {"first_s": self.taken[0], "step_s": min(self.taken[1:]), "memory_mb": memory}
 
 

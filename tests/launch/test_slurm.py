@@ -34,6 +34,7 @@ SlurmdLogFile={folder}/slurmd.log
 SlurmctldPort=26817
 SlurmdPort=26818
 AuthType=auth/munge
+AuthInfo=socket={folder}/munge.socket
 ProctrackType=proctrack/linuxproc
 TaskPlugin=task/none
 SelectType=select/cons_tres
@@ -87,26 +88,24 @@ def slurm(tmp_path):
     folder, host = tmp_path / "slurm", os.uname().nodename.partition(".")[0]
     (folder / "state").mkdir(parents=True)
     (folder / "slurm.conf").write_text(CONF.format(folder=folder, host=host))
-    start_munge()
+    start_munge(folder)
     os.environ["SLURM_CONF"] = str(folder / "slurm.conf")
     subprocess.run(["/usr/sbin/slurmctld", "-f", folder / "slurm.conf"], check=True)
     subprocess.run(["/usr/sbin/slurmd", "-f", folder / "slurm.conf", "-N", host], check=True)
     yield
-    for name in ("slurmd", "slurmctld"):
+    for name in ("slurmd", "slurmctld", "munged"):
         os.kill(int((folder / f"{name}.pid").read_text()), signal.SIGTERM)
     del os.environ["SLURM_CONF"]
 
 
-def start_munge():
-    if Path("/run/munge/munge.socket.2").exists():
-        return
-    for place in ("/run/munge", "/var/log/munge", "/var/lib/munge", "/etc/munge"):
-        Path(place).mkdir(exist_ok=True)
-    if not Path("/etc/munge/munge.key").exists():
-        subprocess.run(["/usr/sbin/mungekey"], check=True)
-    for place in ("/run/munge", "/var/log/munge", "/var/lib/munge", "/etc/munge"):
-        subprocess.run(["chown", "-R", "munge:munge", place], check=True)
-    subprocess.run(["runuser", "-u", "munge", "--", "/usr/sbin/munged"], check=True)
+def start_munge(folder):
+    """A daemon of our own, as its key and socket are: nothing of the machine's is touched."""
+    key = folder / "munge.key"
+    subprocess.run(["/usr/sbin/mungekey", "--create", "--keyfile", key], check=True)
+    command: list[str | Path] = ["/usr/sbin/munged", "--force", "--key-file", key]
+    command += ["--socket", folder / "munge.socket", "--pid-file", folder / "munged.pid"]
+    command += ["--log-file", folder / "munged.log", "--seed-file", folder / "munged.seed"]
+    subprocess.run(command, check=True)
 
 
 @pytest.mark.slow

@@ -166,7 +166,7 @@ def test_named_weights_are_never_passed_over(tmp_path, monkeypatch):
     folder = write_images(tmp_path / "real", np.zeros((4, 8, 8, 3), dtype=np.uint8))
     weights = tmp_path / "weights.pth"
     monkeypatch.setenv("COLLAPSEBENCH_INCEPTION_WEIGHTS", str(weights))
-    with pytest.raises(UserError, match="no Inception weights at .*weights.pth"):
+    with pytest.raises(UserError, match="no Inception weights at"):
         score_images(folder, folder)
     weights.write_bytes(b"another file")
     with pytest.raises(UserError, match="not the published"):
@@ -265,13 +265,14 @@ def test_a_hundred_million_tokens_take_seconds_and_little_memory(tmp_path):  # o
         big[start : start + len(block)] = block
     del big
     code = (
-        "import resource, time; from pathlib import Path; "
+        "import time; from pathlib import Path; "
+        "from collapsebench import provenance; "
         "from collapsebench.report import inspection; "
         f"path = Path({str(path)!r}); "
         "inspection.run(path, 65536, None, 1, None, ['html'], path.parent); "
-        "print(time.process_time(), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"
+        "print(time.process_time(), provenance.peak_memory_bytes())"
     )
     out = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
-    seconds, kibibytes = map(float, out.stdout.split())
+    seconds, size = map(float, out.stdout.split())
     assert seconds < 30
-    assert kibibytes < 2**20
+    assert size < 2**30
