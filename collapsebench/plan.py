@@ -200,7 +200,8 @@ def show(found: Plan) -> None:
     cells = len({job.config_id for job in found.jobs})
     seeds = len({job.seed for job in found.jobs})
     console.print(f"[bold]{grid.title}[/bold] — grid {grid.name}, scale {grid.scale}")
-    console.print(f"{len(found.jobs)} jobs: {cells} cells × {seeds} seeds", highlight=False)
+    times = "×" if len(found.jobs) == cells * seeds else "of up to"
+    console.print(f"{len(found.jobs)} jobs: {cells} cells {times} {seeds} seeds", highlight=False)
     table = Table(box=None, pad_edge=False)
     for column in ("stage", "done", "missing", "hours"):
         table.add_column(column, justify="left" if column == "stage" else "right")

@@ -39,8 +39,7 @@ class RandomInception(FeatureExtractorInceptionV3):
                 torch.nn.init.kaiming_normal_(parameter)
 
 
-@pytest.fixture(scope="session")
-def random_inception(tmp_path_factory) -> Path:
+def write_random_inception(path: Path) -> Path:
     """A weights file in Inception's format whose weights are random."""
     nothing = io.BytesIO()
     torch.save({}, nothing)
@@ -48,6 +47,10 @@ def random_inception(tmp_path_factory) -> Path:
     with torch.random.fork_rng():
         torch.manual_seed(0)
         network = RandomInception("inception-v3-compat", ["2048"], nothing)
-    path = tmp_path_factory.mktemp("weights") / "random.pth"
     torch.save(network.state_dict(), path)
     return path
+
+
+@pytest.fixture(scope="session")
+def random_inception(tmp_path_factory) -> Path:
+    return write_random_inception(tmp_path_factory.mktemp("weights") / "random.pth")
