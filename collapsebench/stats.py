@@ -145,13 +145,24 @@ def variance_prior(variances: ArrayLike, df: ArrayLike) -> tuple[Any, Any]:
     return np.exp(np.mean(e, axis=-1) + shift), np.where(shrinks, 2 * half_d0, np.inf)
 
 
+def shrunk(variances: ArrayLike, df: ArrayLike) -> tuple[Any, Any]:
+    """Variances shrunk towards what ``variance_prior`` finds, and their degrees of freedom.
+
+    Smyth 2004, section 3: (d0 s0^2 + d s^2) / (d0 + d) on d0 + d degrees of freedom, at most those
+    of all cells together.
+    """
+    own = np.asarray(variances, dtype=np.float64)
+    d = np.broadcast_to(np.asarray(df), own.shape)
+    s0_squared, d0 = (np.expand_dims(part, -1) for part in variance_prior(own, d))
+    prior_share = np.where(np.isinf(d0), 1.0, d0 / np.where(np.isinf(d0), 1.0, d0 + d))
+    found = prior_share * s0_squared + (1 - prior_share) * own
+    return found, np.minimum(d0 + d, d.sum(-1, keepdims=True))
+
+
 def moderated_from_stats(
     estimate: ArrayLike, variance: ArrayLike, n_a: ArrayLike, n_b: ArrayLike
 ) -> Difference:
-    """Moderated t over cells (last axis): pooled variances shrunk towards each other.
-
-    Smyth 2004, section 3: variance (d0 s0^2 + d s^2) / (d0 + d) on d0 + d degrees of freedom, at
-    most those of all cells together.
+    """Moderated t over cells (last axis): pooled variances, ``shrunk`` towards each other.
 
     Args:
         estimate: differences of means.
@@ -159,13 +170,9 @@ def moderated_from_stats(
         n_a: values in the first group of each cell.
         n_b: values in the second; ``n_a + n_b`` at least 3.
     """
-    variance, n_a, n_b = np.asarray(variance), np.asarray(n_a), np.asarray(n_b)
-    df = np.broadcast_to(n_a + n_b - 2, variance.shape)
-    s0_squared, d0 = (np.expand_dims(part, -1) for part in variance_prior(variance, df))
-    prior_share = np.where(np.isinf(d0), 1.0, d0 / np.where(np.isinf(d0), 1.0, d0 + df))
-    shrunk = prior_share * s0_squared + (1 - prior_share) * variance
-    all_df = np.minimum(d0 + df, df.sum(-1, keepdims=True))
-    return Difference(np.asarray(estimate), np.sqrt(shrunk * (1 / n_a + 1 / n_b)), all_df)
+    n_a, n_b = np.asarray(n_a), np.asarray(n_b)
+    pooled, df = shrunk(variance, n_a + n_b - 2)
+    return Difference(np.asarray(estimate), np.sqrt(pooled * (1 / n_a + 1 / n_b)), df)
 
 
 def moderated(cells: Sequence[tuple[Sequence[float], Sequence[float]]]) -> Difference:
@@ -240,19 +247,26 @@ def verdict_against_paper(
 def best_group(cells: Mapping[str, Sequence[float]], larger_is_better: bool) -> set[str]:
     """Names of the cells that are not significantly worse than the one with the best mean.
 
-    Welch's one-sided test, Holm over all comparisons. A cell of a single value cannot be shown to
-    be worse and is in the group. An empty mapping gives an empty set.
+    t-tests with moderated variances, on logarithms where all values are positive. Which cell is the
+    best is only known from the same values, so each comparison with it counts as one of all pairs
+    (Bonferroni). A cell of a single value cannot be shown to be worse, nor can anything be shown to
+    be worse than it. An empty mapping gives an empty set.
     """
     if not cells:
         return set()
     sign = 1.0 if larger_is_better else -1.0
     best = max(cells, key=lambda name: sign * float(np.mean(cells[name])))
-    others = [name for name in cells if name != best]
-    p = [_p_worse(cells[best], cells[name], sign) for name in others]
-    return {best} | {name for name, p in zip(others, holm(p), strict=True) if p >= ALPHA}
-
-
-def _p_worse(best: Sequence[float], other: Sequence[float], sign: float) -> float:
-    if min(len(best), len(other)) < 2:
-        return 1.0
-    return float(welch(sign * np.asarray(best), sign * np.asarray(other)).p_greater())
+    tested = [name for name in cells if len(cells[name]) > 1]
+    if best not in tested:
+        return set(cells)
+    positive = min(min(cells[name]) for name in tested) > 0
+    groups = [sign * (np.log if positive else np.asarray)(cells[name]) for name in tested]
+    mean, count = np.array([np.mean(g) for g in groups]), np.array([len(g) for g in groups])
+    variance, df = shrunk(np.array([np.var(g, ddof=1) for g in groups]), count - 1)
+    error, i = variance / count, tested.index(best)
+    share = error / (error + error[i])
+    df = np.minimum(1 / (share**2 / df + (1 - share) ** 2 / df[i]), np.sum(count - 1))
+    difference = Difference(mean[i] - mean, np.sqrt(error + error[i]), df)  # Satterthwaite's df
+    pairs = max(1, math.comb(len(tested), 2))
+    worse = 2 * pairs * difference.p_greater() < ALPHA
+    return set(cells) - {name for name, is_worse in zip(tested, worse, strict=True) if is_worse}

@@ -172,6 +172,25 @@ def test_best_group_holds_what_is_not_significantly_worse():
     del cells["one seed"]
     assert stats.best_group(cells, larger_is_better=False) == {"far"}
     assert stats.best_group({}, larger_is_better=True) == set()
+    assert stats.best_group({"only": [1.0, 2.0]}, larger_is_better=True) == {"only"}
+
+
+def test_best_group_without_spread_or_with_values_that_have_no_logarithm():
+    known = {"a": [3.0, 3.0], "same": [3.0, 3.0], "less": [2.0, 2.0]}
+    assert stats.best_group(known, larger_is_better=True) == {"a", "same"}
+    signed = {"a": [0.0, 1.0, -1.0], "near": [0.5, -0.5, -1.5], "far": [-90.0, -91.0, -89.0]}
+    assert stats.best_group(signed, larger_is_better=True) == {"a", "near"}
+
+
+@pytest.mark.parametrize("seeds", [3, 10])
+def test_best_group_loses_one_of_six_equal_methods_in_five_percent_of_tables(seeds):
+    rng = np.random.default_rng(0)
+    tables = np.exp(0.2 * rng.standard_normal((1000, 6, seeds)))
+    lost = [len(stats.best_group(dict(zip("abcdef", t, strict=True)), True)) < 6 for t in tables]
+    assert np.mean(lost) < 0.065
+    tables[:, 1:] *= np.exp(-0.2 * 6)  # one method six SDs better
+    alone = [stats.best_group(dict(zip("abcdef", t, strict=True)), True) == {"a"} for t in tables]
+    assert np.mean(alone) > 0.85
 
 
 def flagged(n_baseline: int, change_in_sd: float, moderate: bool) -> np.ndarray:

@@ -67,8 +67,8 @@ def _notes(data: ReportData, measures: Sequence[Measure], lines: Sequence[Row]) 
         notes.append("One seed: no spread, no test and no best group.")
     if any(cell.bold for row in lines for cell in row.cells):
         notes.append(
-            "Bold: the methods not significantly worse than the best (Welch, Holm, 5 %); floors "
-            "are not ranked."
+            "Bold: the methods not significantly worse than the best (moderated t-tests on "
+            "logarithms, Bonferroni over all pairs, 5 %); floors are not ranked."
         )
     if "collapsed in" in texts:
         notes.append(

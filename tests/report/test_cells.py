@@ -35,7 +35,7 @@ def test_table1_says_that_it_differs(tables):
 
 def test_bold_are_those_not_significantly_worse_than_the_best(tables):
     bold = [row.label for row in tables[table1].rows if row.cells[0].bold]
-    assert bold == ["My VQ"]
+    assert bold == ["My VQ", "EdVAE"]  # 433 and 421, each ± 3: three seeds do not tell them apart
 
 
 def test_collapsed_seeds_are_counted(tables):

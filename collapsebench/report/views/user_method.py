@@ -52,10 +52,19 @@ class Pair:
     theirs: list[float]
 
     @property
-    def difference(self) -> stats.Difference | None:
-        """Mine minus theirs; None if a side has no spread."""
-        enough = min(len(self.mine), len(self.theirs)) > 1
-        return stats.welch(self.mine, self.theirs) if enough else None
+    def testable(self) -> bool:
+        """Whether there is a spread, and a logarithm of every value."""
+        return len(self.mine) + len(self.theirs) > 2 and min(self.mine + self.theirs) > 0
+
+
+@dataclass(frozen=True)
+class Tested:
+    """Mine against theirs, as a share: its 95 % interval, and p adjusted by Holm."""
+
+    change: float
+    low: float
+    high: float
+    p: float
 
 
 def build(data: ReportData) -> list[Table]:
@@ -89,23 +98,21 @@ def _table(
     data: ReportData, quantity: Quantity, columns: Sequence[tuple[Comparison, str]],
     pairs: Sequence[Pair],
 ) -> Table:  # fmt: skip
-    differences = [pair.difference for pair in pairs]
-    tested = iter(stats.holm([float(d.p_different()) for d in differences if d is not None]))
     cells: dict[tuple[Variant, Variant], list[Cell]] = {}
-    for pair, difference in zip(pairs, differences, strict=True):
+    for pair, tested in zip(pairs, _test(pairs), strict=True):
         line = cells.setdefault(
             (pair.user, pair.baseline), [Cell({"difference": "–"})] * len(columns)
         )
-        p = float(next(tested)) if difference is not None else None
-        line[pair.column] = _cell(pair, difference, p, quantity)
+        line[pair.column] = _cell(pair, tested, quantity)
     users = list(dict.fromkeys(user.label for user, _ in cells))
     rows = [
         Row(_label(user, baseline, len(users) > 1), line, baseline.look)
         for (user, baseline), line in cells.items()
     ]
     caption = (
-        f"{' or '.join(users)} minus each baseline: difference of means over seeds, its 95 % "
-        f"interval (Welch), and p adjusted by Holm over all {len(pairs)} comparisons of this table."
+        f"{' or '.join(users)} minus each baseline: difference of means over seeds; the change of "
+        "the geometric mean with its 95 % interval (moderated t-test on logarithms); p adjusted by "
+        f"Holm over all {len(pairs)} comparisons of this table."
     )
     heads = [
         comparison.label
@@ -124,26 +131,40 @@ def _label(user: Variant, baseline: Variant, several: bool) -> str:
     return f"{user.label} − {name}" if several else name
 
 
-def _cell(
-    pair: Pair, difference: stats.Difference | None, p: float | None, quantity: Quantity
-) -> Cell:
+def _test(pairs: Sequence[Pair]) -> list[Tested | None]:
+    """As ``collapsebench compare`` does; None for a pair that cannot be tested."""
+    testable = [pair for pair in pairs if pair.testable]
+    if not testable:
+        return [None] * len(pairs)
+    found = stats.moderated(
+        [(np.log(pair.mine).tolist(), np.log(pair.theirs).tolist()) for pair in testable]
+    )
+    ends = [np.expm1(value) for value in (found.estimate, *found.interval())]
+    columns = zip(*ends, stats.holm(found.p_different()), strict=True)
+    tested = iter([Tested(*map(float, values)) for values in columns])
+    return [next(tested) if pair.testable else None for pair in pairs]
+
+
+def _cell(pair: Pair, tested: Tested | None, quantity: Quantity) -> Cell:
     digits = quantity.decimals
     delta = float(np.mean(pair.mine) - np.mean(pair.theirs))
     parts: dict[str, Part] = {"difference": Number(delta, None, digits, signed=True)}
-    if difference is not None:
-        low, high = (Number(float(end), None, digits, signed=True) for end in difference.interval())
-        parts["95 % interval"] = f"{low} … {high}"
+    if tested is not None:
+        shares = tested.change, tested.low, tested.high
+        change, low, high = (Number(100 * share, None, 0, signed=True) for share in shares)
+        parts["change, %"] = f"{change} ({low} … {high})"
+    p = None if tested is None else tested.p
     parts["p (Holm)"] = p_text(p)
     parts["yours"] = mean(pair.mine, digits) or "–"
     parts["baseline"] = mean(pair.theirs, digits) or "–"
-    parts["verdict"] = verdict(delta, p, quantity.larger)
+    parts["verdict"] = verdict(0.0 if tested is None else tested.change, p, quantity.larger)
     return Cell(parts)
 
 
 def p_text(p: float | None) -> str:
-    """p as printed; a single seed has none."""
+    """p as printed; one seed on each side has none."""
     if p is None:
-        return "one seed"
+        return "no test"
     return "< 0.001" if p < 0.001 else f"{p:.3f}"
 
 
