@@ -28,18 +28,17 @@ def report(
     all_: Annotated[bool, typer.Option("--all", help="Older versions of user files too.")] = False,
 ) -> None:  # fmt: skip
     """Tables 1–4, the sweeps and a page, from the rows alone."""
-    from collapsebench import overview
     from collapsebench import report as reports
 
-    if to == "term":
-        for name in [grid] if grid else overview.grids(results):
-            reports.to_terminal(name, results, baselines=baselines)
-        return
     formats = to.split(",")
-    build = reports.build_all if grid is None else functools.partial(reports.build, grid)
-    page = build(results, out, baselines=baselines, images=not no_images, to=formats,
-                 bundle=bundle, only_current=not all_)  # fmt: skip
-    print(f"report: {page}")
+    if written := [word for word in formats if word != "term"]:
+        build = reports.build_all if grid is None else functools.partial(reports.build, grid)
+        page = build(results, out, baselines=baselines, images=not no_images, to=written,
+                     bundle=bundle, only_current=not all_)  # fmt: skip
+        print(f"report: {page}")
+    if "term" in formats:
+        for name in [grid] if grid else reports.found_grids(results):
+            reports.to_terminal(name, results, baselines=baselines)
 
 
 @app.command()

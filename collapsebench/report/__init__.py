@@ -54,7 +54,7 @@ def build(
     """
     for word in to:
         if word not in ALL:
-            raise UserError(f"unknown format {word!r}{did_you_mean(word, ALL)}")
+            raise UserError(f"unknown format {word!r}{did_you_mean(word, (*ALL, 'term'))}")
     folder = out / grid
     with matplotlib.rc_context(), _no_collection():
         data = ReportData(grid, results, baselines, only_current)
@@ -87,9 +87,7 @@ def build_all(
     Raises:
         UserError: no grid was run in ``results``, or as ``build``.
     """
-    names = grids(results)
-    if not names:
-        raise UserError(f"nothing to report: no grid was run in {results}")
+    names = found_grids(results)
     for name in names:
         build(name, results, out, baselines=baselines, images=images, to=to, bundle=bundle,
               only_current=only_current)  # fmt: skip
@@ -99,6 +97,17 @@ def build_all(
         encoding="utf-8",
     )
     return index
+
+
+def found_grids(results: Path) -> list[str]:
+    """Names of the grids that were run in ``results``.
+
+    Raises:
+        UserError: there is none.
+    """
+    if names := grids(results):
+        return names
+    raise UserError(f"nothing to report: no grid was run in {results}")
 
 
 def to_terminal(grid: str, results: Path, *, baselines: Path | None = None) -> None:
@@ -147,4 +156,4 @@ def _write_tables(blocks: Blocks, folder: Path, to: Sequence[str]) -> None:
                 path.write_text(FORMATS[word](block), encoding="utf-8")
 
 
-__all__ = ["build", "build_all", "to_terminal"]
+__all__ = ["build", "build_all", "found_grids", "to_terminal"]

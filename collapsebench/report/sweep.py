@@ -142,6 +142,7 @@ def _dress(
         ax.tick_params(labelbottom=False)
     if labelled:
         ax.set_ylabel(quantity.label)
+    ax.set_ylim(bottom=0)  # a t-interval may reach below, a perplexity and an error cannot
     if quantity.unit == " %":
-        ax.set_ylim(0, 102)
+        ax.set_ylim(top=102)
         ax.yaxis.set_major_formatter(PercentFormatter(decimals=0))

@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 
 from collapsebench import report
+from collapsebench.cli import app
 from collapsebench.report import style
 from collapsebench.report.views import table1
 from collapsebench.settings import UserError
@@ -142,6 +143,15 @@ def test_no_grid_and_unknown_format_are_one_line(results, tmp_path):
         report.build_all(tmp_path, tmp_path / "o")
     with pytest.raises(UserError, match="unknown format 'htm'; did you mean 'html'"):
         report.build("tables", results, tmp_path, to=["htm"])
+
+
+def test_terminal_goes_with_other_formats(results, tmp_path, capsys):
+    words = ["report", "-r", str(results), "-o", str(tmp_path), "-g", "tables", "--to", "csv,term"]
+    app(words, standalone_mode=False)
+    found = capsys.readouterr().out
+    assert found.startswith(f"report: {tmp_path}")
+    assert (tmp_path / "tables/tables/table1.csv").exists()
+    assert "Table 1" in found
 
 
 def test_torch_is_never_loaded():
