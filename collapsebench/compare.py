@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from collapsebench import sides, stats
-from collapsebench.check.rows import QUANTITIES, Quantity, logs, names, percent, values
+from collapsebench.check.rows import QUANTITIES, Quantity, names, percent, values
 from collapsebench.settings import UserError
 
 
@@ -64,34 +64,17 @@ def _lines(
     titles: dict[Any, str],
 ) -> list[Line]:  # fmt: skip
     both = [key for key in a if key in b]
-    testable = [key for key in both if len(a[key]) + len(b[key]) >= 3]
-    tested = dict(zip(testable, _tests([(a[k], b[k]) for k in testable]), strict=True))
+    tested = dict(zip(both, stats.changes([(a[key], b[key]) for key in both]), strict=True))
     lines = []
     for key in [*both, *(k for k in a if k not in b), *(k for k in b if k not in a)]:
         mine, theirs = a.get(key, []), b.get(key, [])
         line = Line(
             titles[key], quantity.metric, _mean(mine), _mean(theirs), (len(mine), len(theirs))
         )
-        facts = asdict(line) | tested.get(key, {})
+        change = tested.get(key)
+        facts = asdict(line) | (asdict(change) if change else {})
         lines.append(Line(**facts | {"word": word(facts, quantity)}))
     return lines
-
-
-def _tests(cells: Sequence[tuple[list[float], list[float]]]) -> list[dict[str, float]]:
-    if not cells:
-        return []
-    difference = stats.moderated([(logs(a), logs(b)) for a, b in cells])
-    low, high = difference.interval()
-    found = zip(difference.estimate, low, high, stats.holm(difference.p_different()), strict=True)
-    return [
-        {
-            "change": float(np.expm1(estimate)),
-            "low": float(np.expm1(least)),
-            "high": float(np.expm1(most)),
-            "p": float(p),
-        }
-        for estimate, least, most, p in found
-    ]
 
 
 def _mean(seeds: list[float]) -> float | None:

@@ -21,6 +21,8 @@ POWER = 0.8  # of the smallest detectable change
 PAPER_MARGIN = 0.05  # share of the published mean within which a result counts as the same
 MOST_SEEDS = 1000  # where the search for the number of seeds ends
 
+Values = Sequence[float] | np.ndarray  # of the seeds of one cell
+
 
 @dataclass(frozen=True)
 class Difference:
@@ -175,7 +177,7 @@ def moderated_from_stats(
     return Difference(np.asarray(estimate), np.sqrt(pooled * (1 / n_a + 1 / n_b)), df)
 
 
-def moderated(cells: Sequence[tuple[Sequence[float], Sequence[float]]]) -> Difference:
+def moderated(cells: Sequence[tuple[Values, Values]]) -> Difference:
     """Moderated t of mean(a) - mean(b) for each cell (a, b), arrays in the order of ``cells``.
 
     A cell has at least three values in its two groups together.
@@ -184,6 +186,33 @@ def moderated(cells: Sequence[tuple[Sequence[float], Sequence[float]]]) -> Diffe
     n_a, n_b = (np.array([len(cell[side]) for cell in cells]) for side in (0, 1))
     squares = [np.var(a) * len(a) + np.var(b) * len(b) for a, b in cells]
     return moderated_from_stats(estimate, np.array(squares) / (n_a + n_b - 2), n_a, n_b)
+
+
+@dataclass(frozen=True)
+class Change:
+    """From b's geometric mean to a's, as a share of b's: with a 95 % interval and adjusted p."""
+
+    change: float
+    low: float
+    high: float
+    p: float
+
+
+def changes(cells: Sequence[tuple[Values, Values]]) -> list[Change | None]:
+    """Moderated t-tests of the logarithms of each cell (a, b), two-sided, adjusted by Holm.
+
+    None where nothing can be tested: fewer than three values together, or one that has no
+    logarithm. Such a cell counts neither for the variances nor for the adjustment.
+    """
+    testable = [len(a) + len(b) > 2 and min(*a, *b) > 0 for a, b in cells]
+    logs = [(np.log(a), np.log(b)) for (a, b), can in zip(cells, testable, strict=True) if can]
+    if not logs:
+        return [None] * len(cells)
+    found = moderated(logs)
+    shares = [np.expm1(value) for value in (found.estimate, *found.interval())]
+    rows = zip(*shares, holm(found.p_different()), strict=True)
+    tested = iter([Change(*map(float, row)) for row in rows])
+    return [next(tested) if can else None for can in testable]
 
 
 def smallest_detectable_change(

@@ -177,6 +177,7 @@ def read(
     table: str,
     *,
     jobs: Collection[str] | None = None,
+    columns: Sequence[str] | None = None,
     settings: bool = False,
 ) -> pd.DataFrame:
     """Every row of a table from one results folder or several, torn and foreign files skipped.
@@ -185,28 +186,39 @@ def read(
         results: a folder that holds the table's folder, or several such folders.
         table: a key of ``SCHEMAS``.
         jobs: only these job ids; the others' files are not opened.
+        columns: only these and ``schema_version``, in the schema's order; None is all. Reading
+            takes its time by file and column.
         settings: expand the JSON column ``settings`` of ``runs`` into columns like
             ``train.steps``.
 
     Returns:
-        A frame with exactly the schema's columns (and the expanded ones), whatever was found.
+        A frame with exactly the schema's columns, or those asked for (and the expanded ones),
+        whatever was found.
+
+    Raises:
+        KeyError: a table or a column that is not in ``SCHEMAS``.
 
     Warns:
         UserWarning: for each file that is skipped, with its name and the reason.
     """
+    schema = SCHEMAS[table]
+    if columns is not None:
+        if unknown := set(columns) - set(schema.names):
+            raise KeyError(f"no column {sorted(unknown)} in table {table!r}")
+        schema = pa.schema([f for f in schema if f.name in {"schema_version", *columns}])
     roots = [results] if isinstance(results, str | Path) else list(results)
     paths = [path for root in roots for path in sorted((Path(root) / table).glob("*.parquet"))]
     if jobs is not None:
         paths = [path for path in paths if _may_hold(path, jobs)]
-    with ThreadPoolExecutor() as pool:
-        found = list(pool.map(lambda path: _open(path, SCHEMAS[table]), paths))
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        found = list(pool.map(lambda path: _open(path, schema), paths))
     parts = []
     for path, part in zip(paths, found, strict=True):
         if isinstance(part, str):
             warnings.warn(f"skipped {path}: {part}", stacklevel=2)
         else:
             parts.append(part)
-    whole = pa.concat_tables(parts) if parts else SCHEMAS[table].empty_table()
+    whole = pa.concat_tables(parts) if parts else schema.empty_table()
     frame = whole.combine_chunks().to_pandas()
     if jobs is not None:
         frame = frame[frame["job_id"].isin(jobs)].reset_index(drop=True)
@@ -225,12 +237,13 @@ def _may_hold(path: Path, jobs: Collection[str]) -> bool:
 def _open(path: Path, schema: pa.Schema) -> pa.Table | str:
     """The rows of a file in the schema of today, or why it cannot be read."""
     try:
-        part = pq.ParquetFile(path).read(use_threads=False)  # files are small, and many
+        # files are small, and many
+        part = pq.ParquetFile(path).read(columns=schema.names, use_threads=False)
+        versions = part.column("schema_version")
+        if len(part) and versions[0].as_py() > SCHEMA_VERSION:
+            return f"schema version {versions[0]}, this program knows {SCHEMA_VERSION}"
         if part.schema.equals(schema):
             return part
-        version = part.column("schema_version").to_pylist()[:1]
-        if version and version[0] > SCHEMA_VERSION:
-            return f"schema version {version[0]}, this program knows {SCHEMA_VERSION}"
         for f in schema:
             if f.name not in part.column_names:  # an older file: the column did not exist yet
                 part = part.append_column(f, pa.nulls(len(part), f.type))

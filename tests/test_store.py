@@ -78,6 +78,21 @@ def test_only_the_asked_jobs_files_are_opened(tmp_path):
     assert len(store.read(tmp_path, "metrics", jobs={"a" * 16})) == 1
 
 
+def test_only_the_asked_columns_are_read_and_older_or_later_files_treated_alike(tmp_path):
+    path = store.write(tmp_path, "metrics", "new", [ROW])
+    old = pq.ParquetFile(path).read().drop_columns(["ceiling"])
+    pq.write_table(old, tmp_path / "metrics" / "old.parquet")
+    store.write(tmp_path, "metrics", "later", [ROW | {"schema_version": store.SCHEMA_VERSION + 1}])
+    with pytest.warns(UserWarning, match="later.parquet: schema version 2"):
+        frame = store.read(tmp_path, "metrics", columns=["value", "ceiling", "job_id"])
+    assert list(frame.columns) == ["schema_version", "job_id", "value", "ceiling"]
+    assert frame["value"].tolist() == [0.5, 0.5]
+    assert frame["ceiling"].isna().all()
+    assert store.read(tmp_path, "codes", columns=["counts"]).empty
+    with pytest.raises(KeyError, match="'valu'"):
+        store.read(tmp_path, "metrics", columns=["valu"])
+
+
 def test_unknown_columns_and_wrong_types_are_refused(tmp_path):
     with pytest.raises(KeyError, match="valu"):
         store.write(tmp_path, "metrics", "x", [{"valu": 1.0}])

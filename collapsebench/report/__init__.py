@@ -52,12 +52,16 @@ def build(
     Raises:
         UserError: a grid that was not run here, or an unknown format.
     """
+    with _no_collection():
+        data = ReportData(grid, results, baselines, only_current)
+        return _write(data, out / grid, images, to, bundle)
+
+
+def _write(data: ReportData, folder: Path, images: bool, to: Sequence[str], bundle: bool) -> Path:
     for word in to:
         if word not in ALL:
             raise UserError(f"unknown format {word!r}{did_you_mean(word, (*ALL, 'term'))}")
-    folder = out / grid
-    with matplotlib.rc_context(), _no_collection():
-        data = ReportData(grid, results, baselines, only_current)
+    with matplotlib.rc_context():
         folder.mkdir(parents=True, exist_ok=True)
         apply_style()
         blocks = collect(data, without=() if images else IMAGES)
@@ -87,15 +91,14 @@ def build_all(
     Raises:
         UserError: no grid was run in ``results``, or as ``build``.
     """
-    names = found_grids(results)
-    for name in names:
-        build(name, results, out, baselines=baselines, images=images, to=to, bundle=bundle,
-              only_current=only_current)  # fmt: skip
+    entries = []
+    for name in found_grids(results):
+        with _no_collection():
+            data = ReportData(name, results, baselines, only_current)
+            _write(data, out / name, images, to, bundle)
+            entries.append(page.entry(data))
     index = out / "index.html"
-    index.write_text(
-        page.render_index([ReportData(name, results, baselines) for name in names]),
-        encoding="utf-8",
-    )
+    index.write_text(page.render_index(entries), encoding="utf-8")
     return index
 
 

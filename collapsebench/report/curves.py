@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.ticker import LogFormatter
 
 from collapsebench.report import style
 from collapsebench.report.data import Group, ReportData, Variant
@@ -56,9 +55,7 @@ def draw(data: ReportData, quantities: Sequence[Quantity]) -> Drawing | None:
 def _dress(ax: Axes, quantity: Quantity) -> None:
     ax.xaxis.set_major_formatter(style.count)
     if quantity.log:
-        ax.set_yscale("log", nonpositive="mask")
-        ax.yaxis.set_major_formatter("{x:g}")
-        ax.yaxis.set_minor_formatter(LogFormatter(minor_thresholds=(1, 0.5)))
+        style.log_y(ax)
 
 
 def _line(data: ReportData, ax: Axes, variant: Variant, group: Group, quantity: Quantity) -> None:

@@ -48,13 +48,14 @@ def render(data: ReportData, blocks: Blocks) -> str:
     )  # fmt: skip
 
 
-def render_index(grids: Sequence[ReportData]) -> str:
-    """The page that leads to the pages of all grids."""
-    entries = [
-        {"name": d.name, "title": d.grid["title"], "scale": scale_words(d), "facts": facts(d),
-         "jobs": jobs_tile(d)}
-        for d in grids
-    ]  # fmt: skip
+def entry(data: ReportData) -> dict[str, Any]:
+    """What the page of all grids says of one."""
+    return {"name": data.name, "title": data.grid["title"], "scale": scale_words(data),
+            "facts": facts(data), "jobs": jobs_tile(data)}  # fmt: skip
+
+
+def render_index(entries: Sequence[dict[str, Any]]) -> str:
+    """The page that leads to the pages of all grids, an ``entry`` each."""
     return _template("index.html.j2").render(title="Reports", grids=entries)
 
 

@@ -13,6 +13,16 @@ import pandas as pd
 from collapsebench import store
 from collapsebench.settings import STAGES, UserError, did_you_mean
 
+READ = {  # columns of large tables that a report needs; the others would double its time to read
+    "runs": ("job_id", "comparison_id", "stage", "stage_id", "dataset", "attempt", "status",
+             "message", "finished_at", "wall_s", "items_per_s", "peak_memory_bytes",
+             "peak_gpu_memory_bytes", "parameters_encoder", "parameters_decoder",
+             "parameters_quantizer", "implementation", "precision", "variant", "device_name",
+             "launcher", "package_version", "versions", "git_sha", "git_dirty", "data_hash",
+             "split_hash"),
+    "curves": ("job_id", "stage_id", "step", "metric", "value"),
+    "codes": ("job_id", "stage_id", "split", "codebook", "counts"),
+}  # fmt: skip
 PAPER_ORDER = ("vq_vae_ema", "gs_vq_vae", "sq_vae", "vq_ste_pp", "dvae", "edvae")
 NOT_RUN = "not run"
 
@@ -86,7 +96,7 @@ def known(entry: Mapping[str, Any]) -> dict[str, Any]:
 
 def table(folder: Path, name: str, jobs: Sequence[Job]) -> pd.DataFrame:
     """A table's rows of the given jobs, of their stages as the grid wants them now."""
-    frame = store.read(folder, name, jobs={job.job_id for job in jobs})
+    frame = store.read(folder, name, jobs={job.job_id for job in jobs}, columns=READ.get(name))
     stages = {stage_id for job in jobs for stage_id in job.stage_ids.values()}
     any_stage = {job.job_id for job in jobs if not job.stage_ids}
     return frame[frame["stage_id"].isin(stages) | frame["job_id"].isin(any_stage)]

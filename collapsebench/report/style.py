@@ -17,6 +17,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import to_hex, to_rgb
 from matplotlib.figure import Figure as Canvas
+from matplotlib.ticker import LogLocator, NullLocator
 
 COLUMN = 3.46  # inches: one column of a two-column journal page (88 mm)
 PAGE = 7.09  # inches: both columns (180 mm)
@@ -229,6 +230,20 @@ def legend(canvas: Drawing, axes: Iterable[Axes]) -> None:
         if mark is not None and (entries[label].get_gid() or "").startswith("series:"):
             text.set_gid(f"legend:{slug(label)}")
             mark.set_gid(f"legend:{slug(label)}")
+
+
+def log_y(ax: Axes) -> None:
+    """A logarithmic y axis of what is drawn already: ticks at 1, 2, 5; far apart, at powers of 10.
+
+    There are no ticks between them: fifty small ones are crowded at this height, and matplotlib
+    spends more time on them than on the lines.
+    """
+    ax.set_yscale("log", nonpositive="mask")
+    low, high = ax.get_ylim()
+    within = (1.0, 2.0, 5.0) if high < 100 * low else (1.0,)
+    ax.yaxis.set_major_locator(LogLocator(subs=within, numticks=9))
+    ax.yaxis.set_minor_locator(NullLocator())
+    ax.yaxis.set_major_formatter("{x:g}")
 
 
 def count(value: float, _: Any = None) -> str:

@@ -1,13 +1,10 @@
 """The other views: numbers by hand or against scipy."""
 
-import dataclasses
-
 import numpy as np
 import pytest
 from scipy import stats as scipy_stats
 
-from collapsebench import compare
-from collapsebench.report import ablation, images
+from collapsebench.report import ablation, images, style
 from collapsebench.report.blocks import collect, found
 from collapsebench.report.data import ReportData
 from collapsebench.report.views import (
@@ -47,17 +44,6 @@ def test_a_users_method_is_tested_against_every_baseline(data):
     assert float(cell.parts["p (Holm)"].removeprefix("< ")) >= min(test.pvalue, 0.001)
 
 
-def test_the_page_says_of_a_users_method_what_compare_says():
-    us, them = [[20.0, 24.0, 22.0], [0.2, 0.3, 0.25]], [[11.0, 9.0, 14.0], [0.3, 0.2, 0.4]]
-    pairs = [user_method.Pair(None, None, 0, a, b) for a, b in zip(us, them, strict=True)]
-    untested = user_method.Pair(None, None, 0, [1.0], [2.0])
-    first, nothing, second = user_method._test([pairs[0], untested, pairs[1]])
-    theirs = compare._tests(list(zip(us, them, strict=True)))
-    assert [dataclasses.asdict(t) for t in (first, second)] == theirs
-    assert nothing is None
-    assert first.change == pytest.approx((20 * 24 * 22 / (11 * 9 * 14)) ** (1 / 3) - 1)
-
-
 def test_there_is_no_such_table_without_a_users_method(tmp_path):
     made_up.MadeUp(tmp_path, stages=("train", "encode"), files=False, seeds=(1,)).write()
     assert user_method.build(ReportData("demo", tmp_path)) == []
@@ -90,6 +76,25 @@ def test_a_constant_has_no_correlation():
 def test_the_pareto_front_by_hand():
     points = [(50.0, 3.0), (60.0, 2.0), (40.0, 1.0), (30.0, 4.0), (60.0, 2.5)]
     assert tradeoff.pareto(points) == [(40.0, 1.0), (60.0, 2.0)]
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        ((0.3, 0.9), ["0.3", "0.4", "0.5", "0.6", "0.7", "0.8", "0.9"]),  # none of 1, 2, 5 twice
+        ((0.3, 6.0), ["0.5", "1", "2", "5"]),
+        ((0.3, 600.0), ["1", "10", "100"]),
+    ],
+)
+def test_ticks_of_a_logarithmic_axis(values, expected):
+    drawing, axes = style.panels(1, 1, 2.0)
+    axes[0, 0].plot([1, 2], values)
+    style.log_y(axes[0, 0])
+    drawing.draw_without_rendering()
+    low, high = axes[0, 0].get_ylim()
+    ticks = zip(axes[0, 0].get_yticks(), axes[0, 0].get_yticklabels(), strict=True)
+    assert [text.get_text() for at, text in ticks if low <= at <= high] == expected
+    assert not len(axes[0, 0].get_yticks(minor=True))
 
 
 def test_shares_by_rank_by_hand():

@@ -31,7 +31,7 @@ def build(data: ReportData) -> list[Figure]:
             ax.plot(ranks, even, color=style.INK, lw=0.8, ls="--", label="all codes alike")
             ax.set(title=comparison.label, xlabel="codes, most used first", xlim=(0, size * 1.01))
             if form == "each":
-                ax.set_yscale("log")
+                style.log_y(ax)
         axes[0, 0].set_ylabel("share of tokens, %")
         style.legend(drawing, axes.flat)
         if drawing.points:

@@ -51,21 +51,6 @@ class Pair:
     mine: list[float]
     theirs: list[float]
 
-    @property
-    def testable(self) -> bool:
-        """Whether there is a spread, and a logarithm of every value."""
-        return len(self.mine) + len(self.theirs) > 2 and min(self.mine + self.theirs) > 0
-
-
-@dataclass(frozen=True)
-class Tested:
-    """Mine against theirs, as a share: its 95 % interval, and p adjusted by Holm."""
-
-    change: float
-    low: float
-    high: float
-    p: float
-
 
 def build(data: ReportData) -> list[Table]:
     """One table per metric; none without a user's method or without a baseline beside it."""
@@ -99,11 +84,12 @@ def _table(
     pairs: Sequence[Pair],
 ) -> Table:  # fmt: skip
     cells: dict[tuple[Variant, Variant], list[Cell]] = {}
-    for pair, tested in zip(pairs, _test(pairs), strict=True):
+    changes = stats.changes([(pair.mine, pair.theirs) for pair in pairs])
+    for pair, change in zip(pairs, changes, strict=True):
         line = cells.setdefault(
             (pair.user, pair.baseline), [Cell({"difference": "–"})] * len(columns)
         )
-        line[pair.column] = _cell(pair, tested, quantity)
+        line[pair.column] = _cell(pair, change, quantity)
     users = list(dict.fromkeys(user.label for user, _ in cells))
     rows = [
         Row(_label(user, baseline, len(users) > 1), line, baseline.look)
@@ -131,21 +117,7 @@ def _label(user: Variant, baseline: Variant, several: bool) -> str:
     return f"{user.label} − {name}" if several else name
 
 
-def _test(pairs: Sequence[Pair]) -> list[Tested | None]:
-    """As ``collapsebench compare`` does; None for a pair that cannot be tested."""
-    testable = [pair for pair in pairs if pair.testable]
-    if not testable:
-        return [None] * len(pairs)
-    found = stats.moderated(
-        [(np.log(pair.mine).tolist(), np.log(pair.theirs).tolist()) for pair in testable]
-    )
-    ends = [np.expm1(value) for value in (found.estimate, *found.interval())]
-    columns = zip(*ends, stats.holm(found.p_different()), strict=True)
-    tested = iter([Tested(*map(float, values)) for values in columns])
-    return [next(tested) if pair.testable else None for pair in pairs]
-
-
-def _cell(pair: Pair, tested: Tested | None, quantity: Quantity) -> Cell:
+def _cell(pair: Pair, tested: stats.Change | None, quantity: Quantity) -> Cell:
     digits = quantity.decimals
     delta = float(np.mean(pair.mine) - np.mean(pair.theirs))
     parts: dict[str, Part] = {"difference": Number(delta, None, digits, signed=True)}
