@@ -1,4 +1,4 @@
-"""Which name a measured distance may carry in print.
+"""Shares in print, and which name a measured distance may carry there.
 
 "FID" is a claim about one network, one layer and one number of images. Only what meets it gets the
 name; every other Fréchet distance prints the extractor it was measured with.
@@ -9,6 +9,11 @@ from __future__ import annotations
 INCEPTION = "inception-v3-compat"
 FID_NAMES = {"full": "FID", "quick": "FID_10k"}  # scoring protocol -> name with Inception features
 DISTANCES = {"gfd": "{}", "rfd": "r{}", "fd_gap": "{} gap"}
+
+
+def percent(share: float, decimals: int = 1) -> str:
+    """0.9487 -> "94.9 %"."""
+    return f"{100 * share:.{decimals}f} %"
 
 
 def metric_label(metric: str, extractor: str, verified: bool, protocol_name: str) -> str:

@@ -20,8 +20,8 @@ DUPLICATE_TOLERANCE = 1e-6  # share of the codebook's largest absolute entry
 COLLAPSED_RELATIVE_PERPLEXITY = 0.1
 COLLAPSED_USAGE = 0.5
 COLLAPSED_DEFINITION = (
-    f"collapsed: perplexity below {COLLAPSED_RELATIVE_PERPLEXITY:.0%} of the codebook size, "
-    f"or fewer than {COLLAPSED_USAGE:.0%} of the codes used"
+    f"collapsed: perplexity below {100 * COLLAPSED_RELATIVE_PERPLEXITY:g} % of the codebook size, "
+    f"or fewer than {100 * COLLAPSED_USAGE:g} % of the codes used"
 )
 
 

@@ -16,6 +16,7 @@ from collapsebench import jobs as jobs_
 from collapsebench.datasets import data_root
 from collapsebench.grid import Grid
 from collapsebench.jobs import Finished, Job, finished, pending
+from collapsebench.labels import percent
 from collapsebench.settings import UserError
 
 ASK_ABOVE_HOURS = 0.5  # a longer run is confirmed first
@@ -210,7 +211,11 @@ def show(found: Plan) -> None:
         hours = found.hours.get(stage, 0.0)
         table.add_row(stage, str(done), str(missing), f"{hours:.3g}" if missing else "")
     console.print(table)
-    basis = "measured" if found.measured == 1 else f"{found.measured:.0%} measured, else modelled"
+    basis = (
+        "measured"
+        if found.measured == 1
+        else f"{percent(found.measured, 0)} measured, else modelled"
+    )
     device = f"hours of this machine's {os.cpu_count()} cores"
     if found.device != "cpu":
         device = f"{found.device.upper()} hours"

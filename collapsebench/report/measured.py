@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from collapsebench import stats
+from collapsebench import labels, stats
 from collapsebench.metrics import COLLAPSED_DEFINITION
 from collapsebench.report.cells import (
     OTHER_TRAINING,
@@ -80,7 +80,7 @@ def _notes(data: ReportData, measures: Sequence[Measure], lines: Sequence[Row]) 
             "the paper's; the difference is no verdict."
         )
     if any(verdict in texts for verdict in ("reproduced", "inconclusive", "differs")):
-        margin = f"{stats.PAPER_MARGIN:.0%}".replace("%", " %")
+        margin = labels.percent(stats.PAPER_MARGIN, 0)
         notes.append(
             f"Reproduced: equivalent to the published mean within {margin} (two one-sided tests); "
             "differs: not so, and different by Welch's test; else inconclusive. The paper's ± "

@@ -40,7 +40,7 @@ def test_bold_are_those_not_significantly_worse_than_the_best(tables):
 
 def test_collapsed_seeds_are_counted(tables):
     assert cell(tables[table1], "VQ-VAE-EMA", "CIFAR10").parts["note"] == "collapsed in 2/3"
-    assert any(note.startswith("Collapsed: perplexity below 10%") for note in tables[table1].notes)
+    assert any(note.startswith("Collapsed: perplexity below 10 %") for note in tables[table1].notes)
 
 
 def test_cells_without_a_number_say_why(tables):

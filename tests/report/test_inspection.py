@@ -105,8 +105,8 @@ def test_uniform_tokens_in_a_large_codebook_are_full_use(save):
     tokens = np.random.default_rng(0).integers(0, 65_536, (10_000, 64))
     found = inspection.inspect(save("tokens", tokens), 65_536)
     assert found.verdict == "healthy"
-    assert "usage 100.0%" in found.summary
-    assert "94.9%; uniform 94.9%" in found.summary
+    assert "usage 100.0 %" in found.summary
+    assert "94.9 %; uniform 94.9 %" in found.summary
 
 
 def test_codebook_size_is_known_assumed_or_refused(save):
@@ -206,7 +206,7 @@ def test_page_is_self_contained_and_holds_the_verdict(save, tmp_path, name):
     expected = {"healthy": "healthy", "few": "too few tokens to tell"}.get(name, "collapsed")
     assert summary.startswith(f"{name}.npy: {expected}")
     assert f"<strong>{expected.capitalize()}</strong>" in page
-    assert "Collapsed: perplexity below 10% of the codebook size" in page
+    assert "Collapsed: perplexity below 10 % of the codebook size" in page
     assert page.count("<svg") == (4 if name == "few" else 5)  # flat tokens have no positions
     addresses = set(re.findall(r'(?:href|src)="([^"]*)"|url\(([^)]*)\)', page))
     assert all(link.startswith(("#", "data:")) for pair in addresses for link in pair if link)
@@ -238,8 +238,8 @@ def test_terminal_has_a_line_per_codebook(save, tmp_path, capsys):
     tokens = np.stack([np.arange(64) % 8, np.zeros(64, dtype=int)], axis=-1)
     inspection.run(save("t", tokens), 8, None, 2, None, ["term"], tmp_path)
     lines = [line.split() for line in capsys.readouterr().out.splitlines()]
-    assert ["0", "healthy", "8.0", "100.0%", "100.0%", "0"] in lines
-    assert ["1", "collapsed", "1.0", "12.5%", "12.5%", "7"] in lines
+    assert ["0", "healthy", "8.0", "100.0", "%", "100.0", "%", "0"] in lines
+    assert ["1", "collapsed", "1.0", "12.5", "%", "12.5", "%", "7"] in lines
 
 
 def test_unknown_format_is_refused_before_anything_is_read(tmp_path):

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from collapsebench.labels import percent
 from collapsebench.report.inspection.counting import Use, measure, piece_size
 from collapsebench.report.inspection.images import ImageScores, score_images
 from collapsebench.report.inspection.vectors import Geometry, geometry
@@ -51,8 +52,9 @@ class Inspection:
         return (
             f"{self.file.path.name}: {self.verdict} · "
             f"perplexity {values['perplexity']:,.1f} of {self.codebook_size:,} "
-            f"({values['relative_perplexity']:.1%}; uniform {best['relative_perplexity']:.1%}) · "
-            f"usage {values['usage']:.1%} · {values['dead_codes']:,.0f} dead codes · "
+            f"({percent(values['relative_perplexity'])}; "
+            f"uniform {percent(best['relative_perplexity'])}) · "
+            f"usage {percent(values['usage'])} · {values['dead_codes']:,.0f} dead codes · "
             f"{self.file.size:,} tokens"
         )
 

@@ -11,6 +11,7 @@ from matplotlib.axes import Axes
 from numpy.typing import NDArray
 from scipy import stats
 
+from collapsebench.labels import percent
 from collapsebench.report.inspection import Inspection
 from collapsebench.report.inspection.counting import Use
 from collapsebench.report.inspection.vectors import Geometry
@@ -101,7 +102,7 @@ def codes(uses: list[Use], geometries: list[Geometry]) -> Drawing:
                 *g.plane[mask].T, ls="", marker="o", markersize=2, markeredgewidth=0,
                 color=color, alpha=0.7, label=label, rasterized=True,
             )  # fmt: skip
-        ax.set(xlabel=f"{g.explained:.0%} of the variance", xticks=[], yticks=[])
+        ax.set(xlabel=f"{percent(g.explained, 0)} of the variance", xticks=[], yticks=[])
         ax.spines[:].set_visible(False)
         ax.set_title(f"codebook {q}" if len(uses) > 1 else "")
     legend(drawing, axes)

@@ -14,25 +14,28 @@ from rich.console import Console
 from rich.table import Table
 
 from collapsebench import __version__, metrics
+from collapsebench.labels import percent
 from collapsebench.report.inspection import Inspection
 from collapsebench.report.inspection.counting import Use
 from collapsebench.store import replace_atomically, write_json
 
 CONVERGED = 0.01  # growth of the perplexity over the last doubling of the tokens
 
-METRICS = {  # metric -> printed name, short name in the terminal or "" if not there, format
-    "perplexity": ("Perplexity, pooled", "perplexity", ",.1f"),
-    "relative_perplexity": ("Perplexity / codebook size", "/ K", ".1%"),
+METRICS = {  # metric -> printed name, short name in the terminal or "" if not there, its writing
+    "perplexity": ("Perplexity, pooled", "perplexity", "{:,.1f}".format),
+    "relative_perplexity": ("Perplexity / codebook size", "/ K", percent),
     "perplexity_batch_mean": (
-        f"Perplexity, mean of batches of {metrics.BATCH_SIZE}",  "", ",.1f"
+        f"Perplexity, mean of batches of {metrics.BATCH_SIZE}",  "", "{:,.1f}".format
     ),
-    "usage": ("Codes used", "used", ".1%"),
-    "dead_codes": ("Dead codes", "dead", ",.0f"),
-    "unigram_entropy": ("Entropy, nats", "", ".3f"),
-    "entropy_chao_shen": ("Entropy, corrected (Chao–Shen)", "", ".3f"),
-    "effective_rank": ("Effective rank of the vectors", "rank", ".1f"),
-    "duplicate_codes": ("Duplicate codes", "duplicate", ",.0f"),
+    "usage": ("Codes used", "used", percent),
+    "dead_codes": ("Dead codes", "dead", "{:,.0f}".format),
+    "unigram_entropy": ("Entropy, nats", "", "{:.3f}".format),
+    "entropy_chao_shen": ("Entropy, corrected (Chao–Shen)", "", "{:.3f}".format),
+    "effective_rank": ("Effective rank of the vectors", "rank", "{:.1f}".format),
+    "duplicate_codes": ("Duplicate codes", "duplicate", "{:,.0f}".format),
 }  # fmt: skip
+
+DECIDING = ("relative_perplexity", "usage")  # what a verdict rests on
 
 
 def write_html(inspection: Inspection, path: Path) -> None:
@@ -107,17 +110,17 @@ WRITERS: dict[str, Callable[[Inspection, Path], None]] = {
 
 def sentence(use: Use) -> str:
     """The numbers that decide the verdict on one codebook, in a plain sentence."""
-    values, best, size = use.values, use.ceilings, len(use.counts)
+    size = len(use.counts)
+    relative, used = (percent(use.values[name]) for name in DECIDING)
+    most, most_used = (percent(use.ceilings[name]) for name in DECIDING)
     if use.verdict == "too few tokens to tell":
         return (
-            f"With {use.counts.sum():,} tokens even uniform use of "
-            f"{size:,} codes would reach a perplexity of {best['relative_perplexity']:.1%} of the "
-            f"codebook size and use {best['usage']:.1%} of the codes."
+            f"With {use.counts.sum():,} tokens even uniform use of {size:,} codes would reach a "
+            f"perplexity of {most} of the codebook size and use {most_used} of the codes."
         )
     return (
-        f"The perplexity is {values['relative_perplexity']:.1%} of the codebook size of {size:,} "
-        f"(uniform use: {best['relative_perplexity']:.1%} with this number of tokens), and "
-        f"{values['usage']:.1%} of the codes are used (uniform use: {best['usage']:.1%})."
+        f"The perplexity is {relative} of the codebook size of {size:,} (uniform use: {most} with "
+        f"this number of tokens), and {used} of the codes are used (uniform use: {most_used})."
     )
 
 
@@ -139,9 +142,7 @@ def rows(inspection: Inspection) -> list[Row]:
             min(inspection.geometries[0].code_dim, inspection.codebook_size)
         )
     return [
-        Row(
-            name, short, [format(v[metric], form) if metric in v else "" for v in (*measured, best)]
-        )
+        Row(name, short, [form(v[metric]) if metric in v else "" for v in (*measured, best)])
         for metric, (name, short, form) in METRICS.items()
         if math.isfinite(measured[0].get(metric, math.nan))
     ]

@@ -13,7 +13,7 @@ place = 410
 NAMES = ("precision", "recall", "density", "coverage")
 COLUMNS = (
     *(Column(name, name, "train") for name in NAMES),
-    *(Column(f"{name}, k = 3", f"{name}_k3", "train") for name in NAMES),
+    *(Column(f"{name}, k\u00a0=\u00a03", f"{name}_k3", "train") for name in NAMES),
 )
 
 
