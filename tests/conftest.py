@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from collapsebench import jobs
-from collapsebench.bench import Bench
-from collapsebench.grid import Point
-from collapsebench.jobs import Job
+from collapsebench.job.workspace import Bench
+from collapsebench.plan import resolve
+from collapsebench.plan.grid import Point
+from collapsebench.plan.job import Job
 
 TINY = {
     "train.steps": 20,
@@ -78,7 +78,7 @@ def tiny_job(data_root: Path):
         point = Point(
             method, "", "digits", codebook_size, 4, seed, TINY | settings, tuple(settings)
         )
-        return jobs.resolve(point, stages, "demo", data_root)
+        return resolve.resolve(point, stages, "demo", data_root)
 
     return make
 

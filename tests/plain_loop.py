@@ -21,10 +21,10 @@ from torch.distributions import (
 )
 from torch.nn import functional
 
-from collapsebench import train
+from collapsebench.job import train
+from collapsebench.job.model import DiscreteVAE
 from collapsebench.methods.dvae import DVAE
 from collapsebench.methods.edvae import EdVAE
-from collapsebench.model import DiscreteVAE
 from collapsebench.quantizer import Quantizer
 from collapsebench.settings import PAPER_STEPS, Train
 

@@ -15,9 +15,9 @@ from collapsebench.report import page, tables
 from collapsebench.report.blocks import IMAGES, Blocks, collect
 from collapsebench.report.data import ReportData
 from collapsebench.report.figures import Figure
-from collapsebench.report.rows import grids
 from collapsebench.report.style import apply_style
 from collapsebench.report.tables import Table
+from collapsebench.results.grids import grids
 from collapsebench.settings import UserError, did_you_mean
 
 FORMATS = {"md": tables.to_markdown, "csv": tables.to_csv, "latex": tables.to_latex}

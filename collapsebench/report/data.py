@@ -11,11 +11,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from collapsebench import baselines, labels, store
-from collapsebench.baselines import Published
+from collapsebench import quantities
 from collapsebench.report import rows
 from collapsebench.report.rows import PAPER_ORDER, Job
 from collapsebench.report.style import Look, looks
+from collapsebench.results import baselines, tables
+from collapsebench.results.baselines import Published
+from collapsebench.results.grids import read_grid
 
 DATASETS = {
     "cifar10": "CIFAR10", "cifar10_5k": "CIFAR10-5k", "celeba": "CelebA",
@@ -95,11 +97,11 @@ class ReportData:
     def __init__(
         self, grid: str, results: Path, given: Path | None = None, only_current: bool = True
     ):
-        self.grid = rows.read_grid(grid, results)
+        self.grid = read_grid(grid, results)
         self.paper = baselines.published(given)
         self.places = {"": results} | baselines.tags(given)  # where the rows of a job lie
         jobs = [Job(**rows.known(entry)) for entry in self.grid["jobs"]]
-        jobs += [] if only_current else rows.older(jobs, store.read(results, "runs"))
+        jobs += [] if only_current else rows.older(jobs, tables.read(results, "runs"))
         self.runs = rows.table(results, "runs", jobs)
         self.jobs = rows.with_status(jobs, self.runs)
         for tag, frozen in baselines.beside({job.comparison_id for job in jobs}, given).items():
@@ -253,7 +255,7 @@ class ReportData:
         row = self.protocols.get(protocol)
         if row is None:
             return {"gfd": "FID or FD", "rfd": "rFID or rFD"}.get(metric, metric)
-        return labels.metric_label(metric, row["extractor"], bool(row["verified"]), row["name"])
+        return quantities.metric_label(metric, row["extractor"], bool(row["verified"]), row["name"])
 
     def rankable(self, protocol: str) -> bool:
         """Whether values under the protocol may be ranked; True where none applies."""

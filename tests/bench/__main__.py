@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from collapsebench import provenance, store
+from collapsebench.results import provenance, tables
 
 HERE = Path(__file__).parent
 RESULTS = HERE / "results.json"
@@ -33,7 +33,7 @@ def main(chosen: list[str]) -> int:
                 f"{row['name']:<34} {row['value']:>12.4g} {row['unit']:<18} {verdict(row)}",
                 flush=True,
             )
-        store.write_json(RESULTS, known)
+        tables.write_json(RESULTS, known)
     return 1 if any("missed" in verdict(r) for part in known.values() for r in part["rows"]) else 0
 
 

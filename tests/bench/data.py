@@ -7,8 +7,8 @@ from pathlib import Path
 import torch
 
 from collapsebench.datasets.patches import Patches
+from collapsebench.job.train import Order, pixels
 from collapsebench.settings import Data
-from collapsebench.train import Order, pixels
 
 BATCH = 128
 SECONDS = 3.0

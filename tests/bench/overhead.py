@@ -9,13 +9,13 @@ import tempfile
 import time
 from pathlib import Path
 
-from collapsebench import grid, jobs, plan
+from collapsebench.plan import forecast, grid, resolve
 
 CELLS = {"dataset": ["digits"], "codebook_size": [2**i for i in range(4, 12)],
          "code_dim": [4, 8, 16, 32, 64]}  # fmt: skip
 SEEDS = range(42)  # 6 methods x 8 x 5 x 42 = 10 080 jobs
 JOB_S = 120.0
-IMPORT = "import torch, collapsebench.runner"
+IMPORT = "import torch, collapsebench.job.runner"
 
 
 def rows() -> list[dict[str, str | float]]:
@@ -31,11 +31,11 @@ def rows() -> list[dict[str, str | float]]:
 def planning_s() -> float:
     """From a grid to a plan, in a process that has loaded torch and the methods."""
     made_up = grid.with_overrides(grid.load("tables", "demo"), axes=CELLS, seeds=SEEDS)
-    jobs.jobs(made_up, made_up.points()[:240])  # loads the methods, not what they resolve to
-    jobs._resolved.cache_clear()
+    resolve.jobs(made_up, made_up.points()[:240])  # loads the methods, not what they resolve to
+    resolve._resolved.cache_clear()
     start = time.perf_counter()
-    found = jobs.jobs(made_up, made_up.points())
-    plan.plan(made_up, found, Path("nowhere"), "cpu", None)
+    found = resolve.jobs(made_up, made_up.points())
+    forecast.plan(made_up, found, Path("nowhere"), "cpu", None)
     return time.perf_counter() - start
 
 
@@ -46,12 +46,12 @@ def job_overhead_s() -> float:
         short = grid.with_overrides(
             grid.load("ci"), axes={"method": ["vq_vae"]}, seeds=[1], settings={"train.steps": 1}
         )
-        (job,) = jobs.jobs(short, short.points())
+        (job,) = resolve.jobs(short, short.points())
         command = [sys.executable, "-m", "collapsebench", "job", str(job.queue(results))]
         whole = seconds([*command, "--stages", "train,encode"])
-        from collapsebench import store
+        from collapsebench.results import tables
 
-        stages = store.read(results, "runs")["wall_s"].sum()
+        stages = tables.read(results, "runs")["wall_s"].sum()
     return whole - stages - seconds([sys.executable, "-c", IMPORT])
 
 

@@ -21,7 +21,7 @@ from collapsebench.fidelity import (
     load_extractor,
     precision_recall,
 )
-from collapsebench.labels import INCEPTION
+from collapsebench.quantities import INCEPTION
 from tests.fidelity.conftest import write_random_inception
 
 COUNT, DIM, NEAREST = 10_000, 2048, 3

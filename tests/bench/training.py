@@ -21,8 +21,10 @@ import torch
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
-from collapsebench import jobs, model, provenance, train, variants
-from collapsebench.launch.work import keep_freed_memory
+from collapsebench.job import model, train, variants
+from collapsebench.job.process import keep_freed_memory
+from collapsebench.plan import registry
+from collapsebench.results import provenance
 from collapsebench.settings import PAPER_STEPS, Train
 from tests import plain_loop
 
@@ -91,8 +93,8 @@ def alone(what: str, method: str = "") -> dict[str, float]:
 
 def fresh(method: str, codebook_size: int = SIZE) -> model.DiscreteVAE:
     """The method on its own network at default width."""
-    cls = jobs.method_class(method)
-    family = jobs.network_module(cls.network)
+    cls = registry.method_class(method)
+    family = registry.network_module(cls.network)
     return model.build(
         cls, family, image_size=32, codebook_size=codebook_size, code_dim=DIM,
         method_settings=cls.Settings(), network_settings=family.Settings(), seed=0,

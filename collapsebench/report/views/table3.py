@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collapsebench.labels import FID_NAMES
+from collapsebench.quantities import FID_NAMES
 from collapsebench.report.cells import SPREAD, Measure
 from collapsebench.report.data import ReportData
 from collapsebench.report.measured import measured_table
