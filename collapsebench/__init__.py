@@ -37,7 +37,7 @@ def load(job_id: str, results: Path | str = "results") -> DiscreteVAE:
     """
     import torch
 
-    from collapsebench.job.workspace import Bench
+    from collapsebench.job.workspace import Workspace
     from collapsebench.plan.job import Job
     from collapsebench.settings import UserError
 
@@ -46,8 +46,10 @@ def load(job_id: str, results: Path | str = "results") -> DiscreteVAE:
         raise UserError(f"{len(found) or 'no'} jobs in {results} begin with {job_id!r}")
     if not (found[0] / "model.safetensors").is_file():
         raise UserError(f"job {found[0].name} has no trained model yet")
-    bench = Bench(Job.load(found[0]), found[0], Path(results), torch.device("cpu"), threads=1)
-    return bench.model
+    workspace = Workspace(
+        Job.load(found[0]), found[0], Path(results), torch.device("cpu"), threads=1
+    )
+    return workspace.model
 
 
 def __getattr__(name: str) -> Any:

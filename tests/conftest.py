@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from collapsebench.job.workspace import Bench
+from collapsebench.job.workspace import Workspace
 from collapsebench.plan import resolve
 from collapsebench.plan.grid import Point
 from collapsebench.plan.job import Job
@@ -84,12 +84,12 @@ def tiny_job(data_root: Path):
 
 
 @pytest.fixture
-def bench(data_root: Path):
-    """``bench(job, results)`` -> the work bench of a queued job."""
+def workspace(data_root: Path):
+    """``workspace(job, results)`` -> the work workspace of a queued job."""
 
-    def make(job: Job, results: Path) -> Bench:
+    def make(job: Job, results: Path) -> Workspace:
         folder = job.queue(results)
-        return Bench(
+        return Workspace(
             Job.load(folder), folder, results, torch.device("cpu"), threads=1, data_root=data_root
         )
 

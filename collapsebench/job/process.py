@@ -87,10 +87,10 @@ def main(order: Order) -> int:
     import torch
 
     from collapsebench.job import runner
-    from collapsebench.job.workspace import Bench
+    from collapsebench.job.workspace import Workspace
 
     torch.set_num_threads(threads)
-    bench = Bench(
+    workspace = Workspace(
         job=job,
         folder=folder,
         results=folder.parent.parent,
@@ -102,9 +102,9 @@ def main(order: Order) -> int:
         checkpoint_every_s=order.checkpoint_s,
         allow_unverified_weights=bool(os.environ.get(ALLOW_UNVERIFIED)),
     )
-    stop.lost = lambda: bench.claim is not None and bench.claim.lost
+    stop.lost = lambda: workspace.claim is not None and workspace.claim.lost
     try:
-        status = runner.run(bench, order.stages, wait=order.wait)
+        status = runner.run(workspace, order.stages, wait=order.wait)
     except Taken as taken:
         print(taken, flush=True)
         return TAKEN

@@ -17,7 +17,7 @@ import torch
 
 from collapsebench.job import train
 from collapsebench.job.stages import STAGE_FUNCTIONS, Facts, Rows, curve_rows
-from collapsebench.job.workspace import Bench
+from collapsebench.job.workspace import Workspace
 from collapsebench.plan.job import Job
 from collapsebench.quantizer import Incompatible
 from collapsebench.results import provenance, tables
@@ -25,7 +25,7 @@ from collapsebench.results.claims import Claim, Taken, describe, holder
 from collapsebench.settings import STAGES, UserError
 
 
-def run(bench: Bench, stages: Sequence[str] = STAGES, *, wait: bool = False) -> str:
+def run(workspace: Workspace, stages: Sequence[str] = STAGES, *, wait: bool = False) -> str:
     """Runs what is missing of a job and returns its status; idempotent.
 
     Every outcome becomes a row: NaN is ``diverged``, sizes that do not fit are ``incompatible``,
@@ -37,32 +37,32 @@ def run(bench: Bench, stages: Sequence[str] = STAGES, *, wait: bool = False) -> 
     Raises:
         claims.Taken: somebody else works on this job.
     """
-    job = bench.job
-    with Claim(bench.folder, wait=lambda: wait and not bench.stop()) as bench.claim:
-        for stage in job.pending(bench.results):
+    job = workspace.job
+    with Claim(workspace.folder, wait=lambda: wait and not workspace.stop()) as workspace.claim:
+        for stage in job.pending(workspace.results):
             if stage not in stages:
                 break  # a stage without the rows of those before it would be a torn job
-            if status := bench.stop():
+            if status := workspace.stop():
                 return status
             message = ""
             try:
                 for parent in parents(stage):
-                    if not bench.has(parent):
-                        perform(bench, parent)  # its rows exist, its files were removed
-                        bench.checkpoint(parent).unlink(missing_ok=True)
-                rows, facts = perform(bench, stage)
+                    if not workspace.has(parent):
+                        perform(workspace, parent)  # its rows exist, its files were removed
+                        workspace.checkpoint(parent).unlink(missing_ok=True)
+                rows, facts = perform(workspace, stage)
                 status, message = "done", str(facts.pop("message", ""))
             except Exception as error:  # the one place where a failure becomes a row
                 rows, facts = curve_until(error), {}
                 status, message = classify(error)
                 if status == "interrupted":
-                    status = bench.stop() or status
+                    status = workspace.stop() or status
                 if status == "error":
-                    bench.error = error
+                    workspace.error = error
                     print(user_traceback(error, job), flush=True)
-            if bench.claim.lost:
-                raise Taken(f"{job.job_id} was taken over by {describe(holder(bench.folder))}")
-            commit(bench, stage, status, message, rows, facts)
+            if workspace.claim.lost:
+                raise Taken(f"{job.job_id} was taken over by {describe(holder(workspace.folder))}")
+            commit(workspace, stage, status, message, rows, facts)
             if status != "done":
                 return status
     return "done"
@@ -97,30 +97,32 @@ def parents(stage: str) -> tuple[str, ...]:
     return STAGES[: STAGES.index(stage)]
 
 
-def perform(bench: Bench, stage: str) -> tuple[Rows, Facts]:
+def perform(workspace: Workspace, stage: str) -> tuple[Rows, Facts]:
     """Runs one stage and marks its files as made with these settings."""
-    bench.started = {"clock": time.monotonic(), "at": datetime.now(UTC)}
+    workspace.started = {"clock": time.monotonic(), "at": datetime.now(UTC)}
     print(f"{stage} begins", flush=True)
-    rows, facts, files = STAGE_FUNCTIONS[stage](bench)
-    marker = {"stage_id": bench.job.stage_ids[stage], "files": files}
-    tables.write_json(bench.folder / f"{stage}.json", marker)
+    rows, facts, files = STAGE_FUNCTIONS[stage](workspace)
+    marker = {"stage_id": workspace.job.stage_ids[stage], "files": files}
+    tables.write_json(workspace.folder / f"{stage}.json", marker)
     return rows, facts
 
 
-def commit(bench: Bench, stage: str, status: str, message: str, rows: Rows, facts: Facts) -> None:
+def commit(
+    workspace: Workspace, stage: str, status: str, message: str, rows: Rows, facts: Facts
+) -> None:
     """Writes a stage's rows, then its row in ``runs``. The first final result stays."""
-    job, key = bench.job, bench.job.key(stage)
+    job, key = workspace.job, workspace.job.key(stage)
     base = f"{job.job_id}.{stage}.{job.stage_ids[stage]}"
-    earlier = list((bench.results / "runs").glob(f"{base}.*.parquet"))
+    earlier = list((workspace.results / "runs").glob(f"{base}.*.parquet"))
     if any(path.name.split(".")[3] in tables.FINAL for path in earlier):
         return
     for table, found in rows.items():
-        tables.write(bench.results, table, base, [key | row for row in found])
+        tables.write(workspace.results, table, base, [key | row for row in found])
     run_id = uuid.uuid4().hex[:16]
     row = (
         key
         | provenance.facts()
-        | bench.facts()
+        | workspace.facts()
         | facts
         | {
             "run_id": run_id,
@@ -130,11 +132,11 @@ def commit(bench: Bench, stage: str, status: str, message: str, rows: Rows, fact
         }
     )
     suffix = status if status in tables.FINAL else f"{status}-{run_id}"
-    tables.write(bench.results, "runs", f"{base}.{suffix}", [row])
+    tables.write(workspace.results, "runs", f"{base}.{suffix}", [row])
     said = {"stage": stage, "status": status, "message": message}
-    tables.write_json(bench.folder / "status.json", said)
+    tables.write_json(workspace.folder / "status.json", said)
     if status in tables.FINAL:  # not before: whoever is killed until here resumes from it
-        bench.checkpoint(stage).unlink(missing_ok=True)
+        workspace.checkpoint(stage).unlink(missing_ok=True)
     print(f"{stage} {status}{': ' + message if message else ''}", flush=True)
 
 

@@ -1,4 +1,4 @@
-"""The five stages of a job, one function each: bench -> rows, facts about the run, files made.
+"""The five stages of a job, one function each: workspace -> rows, facts about the run, files made.
 
 What a stage leaves on disk (model, tokens, prior, samples) is the input of the next.
 """
@@ -18,7 +18,7 @@ from safetensors.torch import load_file, save_file
 
 from collapsebench import fidelity, metrics, prior
 from collapsebench.job import encode, train, variants
-from collapsebench.job.workspace import Bench
+from collapsebench.job.workspace import Workspace
 from collapsebench.quantizer import Incompatible
 from collapsebench.results import tables
 from collapsebench.settings import PROTOCOLS
@@ -30,60 +30,60 @@ Facts = dict[str, Any]  # columns of `runs`
 Result = tuple[Rows, Facts, list[str]]
 
 
-def train_stage(bench: Bench) -> Result:
+def train_stage(workspace: Workspace) -> Result:
     """Images -> a trained model and its curve."""
-    settings = bench.job.group("train")
-    model = bench.fresh_model()
-    probe = encode.Probe(bench.images.train, bench.device)
-    variant, reason = variants.choose(bench.job.method, settings, bench.device)
+    settings = workspace.job.group("train")
+    model = workspace.fresh_model()
+    probe = encode.Probe(workspace.images.train, workspace.device)
+    variant, reason = variants.choose(workspace.job.method, settings, workspace.device)
     print(f"train: {variant}, {reason}", flush=True)
     state = train.fit(
         model,
-        bench.images.train,
+        workspace.images.train,
         settings,
-        seed=bench.job.seed,
-        device=bench.device,
+        seed=workspace.job.seed,
+        device=workspace.device,
         variant=variant,
         probe=probe,
-        report=lambda step, values: bench.report("train", step, settings.steps, values),
-        stop=lambda: bool(bench.stop()),
-        checkpoint=bench.checkpoint("train"),
-        checkpoint_every_s=bench.checkpoint_every_s,
+        report=lambda step, values: workspace.report("train", step, settings.steps, values),
+        stop=lambda: bool(workspace.stop()),
+        checkpoint=workspace.checkpoint("train"),
+        checkpoint_every_s=workspace.checkpoint_every_s,
     )
     weights = {k: v.contiguous() for k, v in model.state_dict().items()}
     tables.replace_atomically(
-        bench.folder / "model.safetensors", lambda p: save_file(weights, p), load_file
+        workspace.folder / "model.safetensors", lambda p: save_file(weights, p), load_file
     )
     files = ["model.safetensors"]
     if probe.maps:
-        files += save_arrays(bench.folder, {"entropy_maps": np.stack(probe.maps)})
+        files += save_arrays(workspace.folder, {"entropy_maps": np.stack(probe.maps)})
     facts = {
         "steps": state.step,
         "variant": state.variant,
-        "items_per_s": state.step * settings.batch_size / bench.elapsed(),
+        "items_per_s": state.step * settings.batch_size / workspace.elapsed(),
         **model.parameter_counts(),
     }
     return {"curves": curve_rows(state.curve)}, facts, files
 
 
-def encode_stage(bench: Bench) -> Result:
+def encode_stage(workspace: Workspace) -> Result:
     """Images -> tokens of all splits, reconstruction and codebook metrics."""
-    model = bench.model
+    model = workspace.model
     codes = model.quantizer.codes()
     codebook = None if codes is None else codes.cpu().numpy()
     rows: Rows = {"metrics": [], "codes": []}
-    files = [] if codebook is None else save_arrays(bench.folder, {"codebook": codebook})
+    files = [] if codebook is None else save_arrays(workspace.folder, {"codebook": codebook})
     for split in SPLITS:
-        images = getattr(bench.images, split)
+        images = getattr(workspace.images, split)
         encoded = encode.encode(
             model,
             images,
-            device=bench.device,
-            assignment=bench.job.settings["encode"]["assignment"],
-            seed=bench.job.seed,
+            device=workspace.device,
+            assignment=workspace.job.settings["encode"]["assignment"],
+            seed=workspace.job.seed,
         )
-        bench.progress("encode", SPLITS.index(split) + 1, len(SPLITS), encoded.values)
-        files += save_arrays(bench.folder, {f"tokens-{split}": encoded.tokens})
+        workspace.progress("encode", SPLITS.index(split) + 1, len(SPLITS), encoded.values)
+        files += save_arrays(workspace.folder, {f"tokens-{split}": encoded.tokens})
         rows["metrics"] += metric_rows(encoded.values, split, len(images))
         for q, tokens in enumerate(by_codebook(encoded.tokens, model.quantizer.codebooks)):
             rows["metrics"] += codebook_rows(tokens, model.quantizer.codebook_size, codebook, split)
@@ -91,41 +91,41 @@ def encode_stage(bench: Bench) -> Result:
             rows["codes"].append({"split": split, "codebook": q, "counts": counts})
         if split == "test":
             shown = np.stack([images[: len(encoded.reconstructions)], encoded.reconstructions])
-            files += save_grid(bench.folder / "reconstructions.png", shown)
-    count = sum(len(getattr(bench.images, split)) for split in SPLITS)
-    facts = {"items_per_s": count / bench.elapsed(), **model.parameter_counts()}
+            files += save_grid(workspace.folder / "reconstructions.png", shown)
+    count = sum(len(getattr(workspace.images, split)) for split in SPLITS)
+    facts = {"items_per_s": count / workspace.elapsed(), **model.parameter_counts()}
     return rows, facts, files
 
 
-def prior_stage(bench: Bench) -> Result:
+def prior_stage(workspace: Workspace) -> Result:
     """Training tokens -> a PixelSNAIL and its likelihoods beside the unigram entropy."""
-    job, settings = bench.job, bench.job.group("prior")
-    if bench.model.quantizer.codebooks != 1:
+    job, settings = workspace.job, workspace.job.group("prior")
+    if workspace.model.quantizer.codebooks != 1:
         raise Incompatible(
             f"the prior reads one token per position, {job.method} has "
-            f"{bench.model.quantizer.codebooks} codebooks"
+            f"{workspace.model.quantizer.codebooks} codebooks"
         )
     fitted = prior.fit(
-        np.asarray(bench.tokens("train")),
+        np.asarray(workspace.tokens("train")),
         settings,
         codebook_size=job.codebook_size,
         seed=job.seed,
-        device=bench.device,
-        checkpoint=bench.checkpoint("prior"),
-        checkpoint_every_s=bench.checkpoint_every_s,
-        progress=lambda done, total, values: bench.progress("prior", done, total, values),
+        device=workspace.device,
+        checkpoint=workspace.checkpoint("prior"),
+        checkpoint_every_s=workspace.checkpoint_every_s,
+        progress=lambda done, total, values: workspace.progress("prior", done, total, values),
     )
     weights = {k: v.contiguous() for k, v in fitted.model.state_dict().items()}
     tables.replace_atomically(
-        bench.folder / "prior.safetensors", lambda p: save_file(weights, p), load_file
+        workspace.folder / "prior.safetensors", lambda p: save_file(weights, p), load_file
     )
-    test = bench.tokens("test")
+    test = workspace.tokens("test")
     nll = functools.partial(
-        prior.nll, tokens=np.asarray(test), batch_size=settings.batch_size, device=bench.device
+        prior.nll, tokens=np.asarray(test), batch_size=settings.batch_size, device=workspace.device
     )
     likelihoods = {
-        "train": (fitted.nll_train, bench.tokens("train")),
-        "val": (fitted.nll_held_out, bench.tokens("train")),
+        "train": (fitted.nll_train, workspace.tokens("train")),
+        "val": (fitted.nll_held_out, workspace.tokens("train")),
         "test": (nll(fitted.model), test),
     }
     rows: Rows = {"metrics": [], "curves": []}
@@ -137,50 +137,55 @@ def prior_stage(bench: Bench) -> Result:
             "unigram_entropy": unigram,
             "prior_gain": unigram - value,
         }
-        rows["metrics"] += metric_rows(values, split, len(tokens), bench.prior_protocol())
+        rows["metrics"] += metric_rows(values, split, len(tokens), workspace.prior_protocol())
     for step, values in fitted.curve:
         rows["curves"] += [{"step": step, "metric": m, "value": v} for m, v in values.items()]
     parameters = sum(p.numel() for p in fitted.model.parameters())
     steps = fitted.curve[-1][0] if fitted.curve else 0
     facts = {
         "steps": steps,
-        "items_per_s": fitted.epochs_run * len(bench.tokens("train")) / bench.elapsed(),
+        "items_per_s": fitted.epochs_run * len(workspace.tokens("train")) / workspace.elapsed(),
         "parameters_prior": parameters,
     }
     return rows, facts, ["prior.safetensors"]
 
 
-def sample_stage(bench: Bench) -> Result:
+def sample_stage(workspace: Workspace) -> Result:
     """The prior -> tokens -> images, and how many of them differ."""
-    job, settings = bench.job, bench.job.group("sample")
-    _, height, width = bench.tokens("train").shape
+    job, settings = workspace.job, workspace.job.group("sample")
+    _, height, width = workspace.tokens("train").shape
     network = prior.PixelSNAIL(job.codebook_size, height, width, job.group("prior"))
-    network.load_state_dict(load_file(bench.folder / "prior.safetensors"))
+    network.load_state_dict(load_file(workspace.folder / "prior.safetensors"))
     tokens = prior.sample(
-        network.to(bench.device).eval(),
+        network.to(workspace.device).eval(),
         settings.count,
         seed=settings.seed,
         temperature=settings.temperature,
         batch_size=settings.batch_size,
-        device=bench.device,
-        progress=lambda done, total: bench.progress("sample", done, total, {}),
+        device=workspace.device,
+        progress=lambda done, total: workspace.progress("sample", done, total, {}),
     )
-    images = encode.decode(bench.model, tokens, device=bench.device)
+    images = encode.decode(workspace.model, tokens, device=workspace.device)
     small = tokens.astype(encode.smallest_unsigned(job.codebook_size))
-    files = save_arrays(bench.folder, {"sample_tokens": small, "samples": images})
-    files += save_grid(bench.folder / "samples.png", images[:64].reshape(-1, 8, *images.shape[1:]))
+    files = save_arrays(workspace.folder, {"sample_tokens": small, "samples": images})
+    files += save_grid(
+        workspace.folder / "samples.png", images[:64].reshape(-1, 8, *images.shape[1:])
+    )
     values = {
         "unique_token_grids": fidelity.unique_fraction(tokens),
         "unique_images": fidelity.unique_fraction(images),
     }
-    rows = {"metrics": metric_rows(values, "train", len(tokens), bench.prior_protocol())}
-    return rows, {"items_per_s": len(tokens) / bench.elapsed()}, files
+    rows = {"metrics": metric_rows(values, "train", len(tokens), workspace.prior_protocol())}
+    return rows, {"items_per_s": len(tokens) / workspace.elapsed()}, files
 
 
-def score_stage(bench: Bench) -> Result:
+def score_stage(workspace: Workspace) -> Result:
     """Reconstructions and samples -> distances from the training images, under a protocol."""
-    settings = bench.job.group("score")
-    reference, samples = bench.images.train, np.load(bench.folder / "samples.npy", mmap_mode="r")
+    settings = workspace.job.group("score")
+    reference, samples = (
+        workspace.images.train,
+        np.load(workspace.folder / "samples.npy", mmap_mode="r"),
+    )
     facts: Facts = {}
     files: list[str] = []
     if bool((samples == samples[0]).all()):  # a result, and the distances of a point are not one
@@ -189,22 +194,22 @@ def score_stage(bench: Bench) -> Result:
     count = min(PROTOCOLS[settings.protocol].generated, len(reference))
     scored = fidelity.score(
         reference,
-        encode.decode(bench.model, bench.tokens("train")[:count], device=bench.device),
+        encode.decode(workspace.model, workspace.tokens("train")[:count], device=workspace.device),
         None if facts else samples,
         settings,
         extractor=fidelity.load_extractor(
-            settings.extractor, allow_unverified=bench.allow_unverified_weights
+            settings.extractor, allow_unverified=workspace.allow_unverified_weights
         ),
-        cache=bench.results / "cache" / "references",
-        reference_hash=bench.images.content_hash,
-        device=bench.device,
-        progress=lambda done, total: bench.progress("score", done, total, {}),
+        cache=workspace.results / "cache" / "references",
+        reference_hash=workspace.images.content_hash,
+        device=workspace.device,
+        progress=lambda done, total: workspace.progress("score", done, total, {}),
     )
     if scored.neighbours is not None:
         shown = np.stack([samples[: len(scored.neighbours)], *reference[scored.neighbours.T]])
-        files = save_grid(bench.folder / "neighbours.png", shown)
+        files = save_grid(workspace.folder / "neighbours.png", shown)
     # Numbers of unlike priors or sample counts never share a cell: they are part of the protocol.
-    protocol = scored.protocol | bench.generation()
+    protocol = scored.protocol | workspace.generation()
     name = fidelity.protocol_id(protocol)
     record = {
         "protocol": name,
@@ -216,10 +221,10 @@ def score_stage(bench: Bench) -> Result:
         "details": json.dumps(protocol, sort_keys=True),
     }
     rows = {"metrics": metric_rows(scored.metrics, "train", count, name), "protocols": [record]}
-    return rows, facts | {"items_per_s": len(reference) / bench.elapsed()}, files
+    return rows, facts | {"items_per_s": len(reference) / workspace.elapsed()}, files
 
 
-STAGE_FUNCTIONS: dict[str, Callable[[Bench], Result]] = {
+STAGE_FUNCTIONS: dict[str, Callable[[Workspace], Result]] = {
     "train": train_stage,
     "encode": encode_stage,
     "prior": prior_stage,

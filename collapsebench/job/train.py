@@ -80,7 +80,7 @@ def fit(
     ceiling = DIVERGED_FACTOR * colour_variance(images)
     model.to(device).to(memory_format=torch.channels_last).train()
     model.autocast = settings.precision == "bf16"
-    order = Order(len(images), settings.batch_size, seed, device)
+    batches = Batches(len(images), settings.batch_size, seed, device)
 
     # Construct the optimizer; learning rates enter as tensors.
     optimizer = adam(model, settings, device)
@@ -93,7 +93,7 @@ def fit(
         state = restore(checkpoint, model, optimizer)
     else:
         with torch.no_grad():
-            model.quantizer.initialize(model.encode(pixels(data, order.batch(0))))
+            model.quantizer.initialize(model.encode(pixels(data, batches.batch(0))))
     take_step = step_of(model, state.variant)
 
     every = max(1, settings.steps // settings.points)
@@ -119,7 +119,7 @@ def fit(
         scheduled = {"lr": rate} | model.quantizer.anneal(t)
 
         # Take one step.
-        loss, logged, z_e, quantized = take_step(pixels(data, order.batch(state.step)))
+        loss, logged, z_e, quantized = take_step(pixels(data, batches.batch(state.step)))
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         optimizer.step()
@@ -145,7 +145,7 @@ def fit(
     return state
 
 
-class Order:
+class Batches:
     """Which images make which batch: without replacement per epoch, a function of seed and step."""
 
     def __init__(self, count: int, batch_size: int, seed: int, device: torch.device):

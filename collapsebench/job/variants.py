@@ -21,7 +21,7 @@ from collapsebench.quantizer import Quantized
 from collapsebench.settings import Train
 
 # Steps per second compiled / plain at the paper's width, by device and method: the rows
-# training/<method>_compiled of tests/bench/results.json. What was not measured runs plain.
+# training/<method>_compiled of tests/speed/results.json. What was not measured runs plain.
 MEASURED: dict[str, dict[str, float]] = {
     "cpu": {
         "vq_vae_ema": 1.01,

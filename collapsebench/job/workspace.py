@@ -30,8 +30,8 @@ SHOWN = ("loss", "mse", "perplexity", "usage", "prior_loss", "prior_held_out")
 
 
 @dataclass
-class Bench:
-    """The work bench of one job.
+class Workspace:
+    """The work workspace of one job.
 
     Attributes:
         stop: asked often; "" to go on, or the status to end the stage with, its checkpoint written.

@@ -211,17 +211,17 @@ def in_this_process(todo: Sequence[Task], results: Path) -> int:
     import torch
 
     from collapsebench.job import runner
-    from collapsebench.job.workspace import Bench
+    from collapsebench.job.workspace import Workspace
 
     for task in todo:
         folder = task.job.queue(results)
         device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         threads = process.first_threads(folder, provenance.cores())
         torch.set_num_threads(threads)
-        bench = Bench(Job.load(folder), folder, results, device, threads)
-        runner.run(bench, task.stages)
-        if bench.error is not None:
-            raise bench.error
+        workspace = Workspace(Job.load(folder), folder, results, device, threads)
+        runner.run(workspace, task.stages)
+        if workspace.error is not None:
+            raise workspace.error
     return 0
 
 

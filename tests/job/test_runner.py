@@ -20,7 +20,7 @@ from tests.conftest import ALL
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory, data_root):
     """(results, job) of a GS-VQ-VAE that went through all five stages."""
-    from collapsebench.job.workspace import Bench
+    from collapsebench.job.workspace import Workspace
     from collapsebench.plan import resolve
     from collapsebench.plan.grid import Point
     from tests.conftest import TINY
@@ -28,8 +28,8 @@ def finished(tmp_path_factory, data_root):
     results = tmp_path_factory.mktemp("results")
     job = resolve.resolve(Point("gs_vq_vae", "", "digits", 16, 4, 42, TINY), ALL, "demo", data_root)
     folder = job.queue(results)
-    bench = Bench(job, folder, results, torch.device("cpu"), threads=1, data_root=data_root)
-    assert runner.run(bench) == "done"
+    workspace = Workspace(job, folder, results, torch.device("cpu"), threads=1, data_root=data_root)
+    assert runner.run(workspace) == "done"
     return results, job
 
 
@@ -111,23 +111,25 @@ def test_distances_carry_their_protocol(finished):
 
 def test_finished_work_is_not_done_again(finished, data_root):
     results, job = finished
-    from collapsebench.job.workspace import Bench
+    from collapsebench.job.workspace import Workspace
 
     folder = results / "jobs" / job.job_id
     before = sorted(p.name for p in (results / "runs").iterdir())
-    bench = Bench(Job.load(folder), folder, results, torch.device("cpu"), 1, data_root=data_root)
-    assert runner.run(bench) == "done"
+    workspace = Workspace(
+        Job.load(folder), folder, results, torch.device("cpu"), 1, data_root=data_root
+    )
+    assert runner.run(workspace) == "done"
     assert sorted(p.name for p in (results / "runs").iterdir()) == before
 
 
-def test_rescoring_runs_only_the_score_stage(finished, tiny_job, bench):
+def test_rescoring_runs_only_the_score_stage(finished, tiny_job, workspace):
     results, job = finished
     rescored = tiny_job("gs_vq_vae", stages=ALL, **{"score.k": 4})
     assert rescored.job_id == job.job_id
     assert rescored.pending(results) == ("score",)
     model = results / "jobs" / job.job_id / "model.safetensors"
     before = model.stat().st_mtime_ns
-    assert runner.run(bench(rescored, results)) == "done"
+    assert runner.run(workspace(rescored, results)) == "done"
     assert model.stat().st_mtime_ns == before
     runs = tables.read(results, "runs")
     assert runs["stage"].value_counts()["score"] == 2
@@ -144,9 +146,9 @@ def test_the_trained_model_can_be_loaded_from_python(finished, monkeypatch, data
     assert len(collapsebench.load_results(results, "runs")) >= 5
 
 
-def test_a_model_that_samples_one_image_only_is_a_result(tmp_path, tiny_job, bench):
+def test_a_model_that_samples_one_image_only_is_a_result(tmp_path, tiny_job, workspace):
     job = tiny_job("edvae", stages=ALL)  # 20 steps: all tokens are still the same
-    assert runner.run(bench(job, tmp_path)) == "done"
+    assert runner.run(workspace(job, tmp_path)) == "done"
     train = values(tmp_path, "train")
     assert train.loc["unique_images", "value"] == 1 / 256
     assert "rfd" in train.index
@@ -157,25 +159,25 @@ def test_a_model_that_samples_one_image_only_is_a_result(tmp_path, tiny_job, ben
     )
 
 
-def test_the_same_seed_gives_identical_rows_twice(tmp_path, tiny_job, bench):
+def test_the_same_seed_gives_identical_rows_twice(tmp_path, tiny_job, workspace):
     columns = ["metric", "split", "value"]
     frames = []
     for name in ("a", "b"):
         job = tiny_job("gs_vq_vae")
-        assert runner.run(bench(job, tmp_path / name)) == "done"
+        assert runner.run(workspace(job, tmp_path / name)) == "done"
         frames.append(tables.read(tmp_path / name, "metrics")[columns])
     assert frames[0].equals(frames[1])
 
 
-def test_a_removed_file_is_made_again_without_new_rows(tmp_path, tiny_job, bench):
+def test_a_removed_file_is_made_again_without_new_rows(tmp_path, tiny_job, workspace):
     job = tiny_job(stages=("train",))
-    assert runner.run(bench(job, tmp_path)) == "done"
+    assert runner.run(workspace(job, tmp_path)) == "done"
     (tmp_path / "jobs" / job.job_id / "model.safetensors").unlink()
-    assert runner.run(bench(tiny_job(), tmp_path)) == "done"
+    assert runner.run(workspace(tiny_job(), tmp_path)) == "done"
     assert tables.read(tmp_path, "runs")["stage"].tolist() == ["encode", "train"]
 
 
-def run_user_method(tmp_path, bench, data_root, body):
+def run_user_method(tmp_path, workspace, data_root, body):
     from collapsebench.plan import resolve
     from collapsebench.plan.grid import Point
     from tests.conftest import TINY
@@ -203,14 +205,14 @@ class Mine(Quantizer):
     job = resolve.resolve(
         Point(str(path), "", "digits", 16, 4, 1, TINY), ALL[:2], "demo", data_root
     )
-    work = bench(job, tmp_path / "results")
+    work = workspace(job, tmp_path / "results")
     return runner.run(work), work, tables.read(tmp_path / "results", "runs")
 
 
-def test_nan_is_diverged_and_never_perplexity_one(tmp_path, bench, data_root):
+def test_nan_is_diverged_and_never_perplexity_one(tmp_path, workspace, data_root):
     body = """tokens = torch.zeros_like(z_e[:, 0], dtype=torch.int64)
         return Quantized(z_e * float("nan"), tokens, z_e.sum() * 0)"""
-    status, work, runs = run_user_method(tmp_path, bench, data_root, body)
+    status, work, runs = run_user_method(tmp_path, workspace, data_root, body)
     assert status == "diverged"
     assert runs["status"].tolist() == ["diverged"]
     assert runs["message"].tolist() == ["loss is nan by step 5"]
@@ -218,9 +220,11 @@ def test_nan_is_diverged_and_never_perplexity_one(tmp_path, bench, data_root):
     assert work.job.pending(tmp_path / "results") == ()  # a final result
 
 
-def test_an_exception_in_a_users_file_shows_that_files_frames(tmp_path, bench, data_root, capsys):
+def test_an_exception_in_a_users_file_shows_that_files_frames(
+    tmp_path, workspace, data_root, capsys
+):
     body = 'raise KeyError("my own mistake")'
-    status, work, runs = run_user_method(tmp_path, bench, data_root, body)
+    status, work, runs = run_user_method(tmp_path, workspace, data_root, body)
     assert status == "error"
     assert runs["message"].tolist() == ["KeyError: 'my own mistake'"]
     shown = capsys.readouterr().out
@@ -229,9 +233,9 @@ def test_an_exception_in_a_users_file_shows_that_files_frames(tmp_path, bench, d
     assert work.job.pending(tmp_path / "results") == ALL[:2]  # runs again next time
 
 
-def test_sizes_that_do_not_fit_are_incompatible(tmp_path, bench, data_root):
+def test_sizes_that_do_not_fit_are_incompatible(tmp_path, workspace, data_root):
     body = 'raise Incompatible("needs a codebook of 2^n codes")'
-    status, _, runs = run_user_method(tmp_path, bench, data_root, body)
+    status, _, runs = run_user_method(tmp_path, workspace, data_root, body)
     assert (status, runs["status"].tolist()) == ("incompatible", ["incompatible"])
 
 
@@ -248,9 +252,9 @@ def test_failures_have_a_class(error, status):
     assert runner.classify(error)[0] == status
 
 
-def test_a_continuous_model_has_no_codebook_rows_and_no_prior(tmp_path, tiny_job, bench):
+def test_a_continuous_model_has_no_codebook_rows_and_no_prior(tmp_path, tiny_job, workspace):
     job = tiny_job("continuous", stages=ALL)
-    assert runner.run(bench(job, tmp_path)) == "incompatible"
+    assert runner.run(workspace(job, tmp_path)) == "incompatible"
     found = tables.read(tmp_path, "metrics")
     assert "perplexity" not in set(found["metric"])
     assert "mse" in set(found["metric"])

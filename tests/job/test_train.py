@@ -149,18 +149,18 @@ def test_far_worse_than_a_constant_is_divergence_but_not_at_the_start():
 
 
 def test_batches_have_no_repeats_within_an_epoch_and_differ_between_epochs():
-    order = train.Order(10, 4, seed=3, device=CPU)
-    first = torch.cat([order.batch(0), order.batch(1)])
-    second = torch.cat([order.batch(2), order.batch(3)])
+    batches = train.Batches(10, 4, seed=3, device=CPU)
+    first = torch.cat([batches.batch(0), batches.batch(1)])
+    second = torch.cat([batches.batch(2), batches.batch(3)])
     assert len(first.unique()) == 8  # two full batches; the last partial one is dropped
     assert len(second.unique()) == 8
     assert not torch.equal(first, second)
-    again = train.Order(10, 4, seed=3, device=CPU)
+    again = train.Batches(10, 4, seed=3, device=CPU)
     assert torch.equal(again.batch(3), second[4:])  # a function of seed and step alone
 
 
 def test_a_small_set_is_its_own_batch():
-    assert sorted(train.Order(3, 128, seed=0, device=CPU).batch(5).tolist()) == [0, 1, 2]
+    assert sorted(train.Batches(3, 128, seed=0, device=CPU).batch(5).tolist()) == [0, 1, 2]
 
 
 def test_pixels_are_in_the_unit_interval_and_channels_last():

@@ -19,7 +19,7 @@ def measured(monkeypatch):
 
 
 def test_the_table_is_the_measured_one():
-    results = json.loads((Path(__file__).parent.parent / "bench" / "results.json").read_text())
+    results = json.loads((Path(__file__).parent.parent / "speed" / "results.json").read_text())
     rows = {row["name"]: row["value"] for row in results["training"]["rows"]}
     for method, gain in variants.MEASURED["cpu"].items():
         assert gain == round(rows[f"training/{method}_compiled"], 2)

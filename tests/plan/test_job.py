@@ -169,4 +169,6 @@ def test_a_thousand_points_resolve_in_seconds():
     began = time.process_time()
     for point in points:
         resolve.resolve(point, STAGES, "paper")
-    assert time.process_time() - began < 2.0  # 1 000 points; the measured figure is in tests/bench
+    assert (
+        time.process_time() - began < 2.0
+    )  # 1 000 points; the measured figure is in tests/workspace

@@ -1,4 +1,4 @@
-"""``python -m tests.bench [NAME ...]``: measures and writes ``tests/bench/results.json``.
+"""``python -m tests.speed [NAME ...]``: measures and writes ``tests/speed/results.json``.
 
 With names only those files are measured anew; the others' rows stay.
 """
@@ -26,7 +26,7 @@ def main(chosen: list[str]) -> int:
     """Measures, prints and keeps; the exit code is 1 if a target was missed."""
     known = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
     for name in chosen or names():
-        rows = importlib.import_module(f"tests.bench.{name}").rows()
+        rows = importlib.import_module(f"tests.speed.{name}").rows()
         known[name] = {"where": where(), "rows": rows}
         for row in rows:
             print(

@@ -85,7 +85,7 @@ def bf16_arithmetic() -> bool:
 
 def alone(what: str, method: str = "") -> dict[str, float]:
     """One measurement in its own process."""
-    command = [sys.executable, "-m", "tests.bench.training", what, method]
+    command = [sys.executable, "-m", "tests.speed.training", what, method]
     said = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
     found: dict[str, float] = json.loads(said.splitlines()[-1])
     return found
@@ -158,14 +158,14 @@ def split(method: str) -> dict[str, float]:
     network = fresh(method).to(memory_format=torch.channels_last).train()
     network.quantizer.anneal(torch.tensor(PAPER_STEPS / 2))
     data = torch.from_numpy(images())
-    order = train.Order(len(data), BATCH, 0, CPU)
+    batches = train.Batches(len(data), BATCH, 0, CPU)
     optimizer = train.adam(network, Train(), CPU)
     with torch.no_grad():
-        network.quantizer.initialize(network.encode(train.pixels(data, order.batch(0))))
+        network.quantizer.initialize(network.encode(train.pixels(data, batches.batch(0))))
     best: dict[str, float] = {}
     for step in range(AT_LEAST):
         taken: dict[str, float] = {}
-        for part, seconds in parts(network, data, order.batch(step), optimizer):
+        for part, seconds in parts(network, data, batches.batch(step), optimizer):
             taken[part] = taken.get(part, 0.0) + seconds
         best = {part: min(s, best.get(part, s)) for part, s in taken.items()}
     return {part: seconds / sum(best.values()) for part, seconds in best.items()}

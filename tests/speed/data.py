@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 
 from collapsebench.datasets.patches import Patches
-from collapsebench.job.train import Order, pixels
+from collapsebench.job.train import Batches, pixels
 from collapsebench.settings import Data
 
 BATCH = 128
@@ -34,9 +34,9 @@ def rows() -> list[dict[str, str | float]]:
 def _images_per_second(root: Path, device: torch.device) -> float:
     start, step = time.perf_counter(), 0
     train = torch.from_numpy(Patches().load(Data(), root).train).to(device)
-    order = Order(len(train), BATCH, 0, device)
+    batches = Batches(len(train), BATCH, 0, device)
     while time.perf_counter() - start < SECONDS:
-        pixels(train, order.batch(step))
+        pixels(train, batches.batch(step))
         step += 1
     if device.type == "cuda":
         torch.cuda.synchronize()
