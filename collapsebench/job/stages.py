@@ -17,7 +17,7 @@ from PIL import Image
 from safetensors.torch import load_file, save_file
 
 from collapsebench import fidelity, metrics, prior
-from collapsebench.job import encode, train, variants
+from collapsebench.job import encode, train
 from collapsebench.job.workspace import Workspace
 from collapsebench.quantizer import Incompatible
 from collapsebench.results import tables
@@ -35,15 +35,12 @@ def train_stage(workspace: Workspace) -> Result:
     settings = workspace.job.group("train")
     model = workspace.fresh_model()
     probe = encode.Probe(workspace.images.train, workspace.device)
-    variant, reason = variants.choose(workspace.job.method, settings, workspace.device)
-    print(f"train: {variant}, {reason}", flush=True)
     state = train.fit(
         model,
         workspace.images.train,
         settings,
         seed=workspace.job.seed,
         device=workspace.device,
-        variant=variant,
         probe=probe,
         report=lambda step, values: workspace.report("train", step, settings.steps, values),
         stop=lambda: bool(workspace.stop()),
@@ -59,7 +56,6 @@ def train_stage(workspace: Workspace) -> Result:
         files += save_arrays(workspace.folder, {"entropy_maps": np.stack(probe.maps)})
     facts = {
         "steps": state.step,
-        "variant": state.variant,
         "items_per_s": state.step * settings.batch_size / workspace.elapsed(),
         **model.parameter_counts(),
     }

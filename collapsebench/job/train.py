@@ -11,13 +11,14 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from collapsebench import schedules
 from collapsebench.job.model import DiscreteVAE
-from collapsebench.job.variants import WINDOW, step_of
 from collapsebench.results import tables
 from collapsebench.settings import PAPER_STEPS, Train
 
+WINDOW = ("loss", "reconstruction", "mse")  # summed over the steps between two points
 DIVERGED_AFTER = 2_000  # steps; before that a large error is only a start
 DIVERGED_FACTOR = 2.0  # times the error of predicting the data's mean colour
 Curve = list[tuple[int, str, float]]
@@ -39,9 +40,8 @@ class Interrupted(Exception):
 
 @dataclass
 class State:
-    """Where a run stands: steps done, points so far, sums since the last point; its variant."""
+    """Where a run stands: steps done, points so far, sums since the last point."""
 
-    variant: str
     step: int = 0
     curve: Curve = field(default_factory=list)
     window: list[float] = field(default_factory=lambda: [0.0] * len(WINDOW))
@@ -54,7 +54,6 @@ def fit(
     *,
     seed: int,
     device: torch.device,
-    variant: str = "plain",
     probe: Probe = lambda model: {},
     report: Report = lambda step, values: None,
     stop: Callable[[], bool] = lambda: False,
@@ -64,7 +63,6 @@ def fit(
     """Trains ``model`` in place on images (N, H, W, 3) uint8 and returns its curve.
 
     Args:
-        variant: from ``variants.choose``; a resumed run keeps the one that it began with.
         probe: further curve values, measured at each point; must draw no random number.
         report: called at each point with its step and values.
         stop: asked before each step; True writes the checkpoint and raises ``Interrupted``.
@@ -87,14 +85,13 @@ def fit(
     base = [float(group["lr"]) for group in optimizer.param_groups]
 
     # Resume, or initialise what depends on data.
-    state = State(variant)
+    state = State()
     torch.manual_seed(seed + 1)
     if checkpoint is not None and checkpoint.exists():
         state = restore(checkpoint, model, optimizer)
     else:
         with torch.no_grad():
             model.quantizer.initialize(model.encode(pixels(data, batches.batch(0))))
-    take_step = step_of(model, state.variant)
 
     every = max(1, settings.steps // settings.points)
     window = torch.tensor(state.window, device=device)
@@ -118,14 +115,21 @@ def fit(
             group["lr"].copy_(rate * start / settings.learning_rate)
         scheduled = {"lr": rate} | model.quantizer.anneal(t)
 
+        # Encode, quantize, decode.
+        x = pixels(data, batches.batch(state.step))
+        z_e = model.encode(x)
+        quantized = model.quantizer(z_e)
+        x_hat = model.decode(quantized.z_q)
+        reconstruction = model.quantizer.reconstruction_loss(x_hat, x)
+        loss = reconstruction + quantized.loss
+
         # Take one step.
-        loss, logged, z_e, quantized = take_step(pixels(data, batches.batch(state.step)))
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         optimizer.step()
         with torch.no_grad():
-            model.quantizer.update(z_e, quantized.tokens)
-            window += logged
+            model.quantizer.update(z_e.detach(), quantized.tokens)
+            window += torch.stack([loss, reconstruction, functional.mse_loss(x_hat, x)])
         state.step += 1
 
         # Write a point of the curve: the only place that waits for the device.
@@ -212,7 +216,6 @@ def save(path: Path, model: DiscreteVAE, optimizer: torch.optim.Optimizer, state
     content: dict[str, Any] = {
         "model": model.state_dict(),
         "optimizer": optimizer.state_dict(),
-        "variant": state.variant,
         "step": state.step,
         "curve": state.curve,
         "window": state.window,
@@ -236,4 +239,4 @@ def restore(path: Path, model: DiscreteVAE, optimizer: torch.optim.Optimizer) ->
     if content["cuda_rng"]:
         torch.cuda.set_rng_state_all(content["cuda_rng"])
     curve = [(step, name, value) for step, name, value in content["curve"]]
-    return State(content.get("variant", "plain"), content["step"], curve, content["window"])
+    return State(content["step"], curve, content["window"])

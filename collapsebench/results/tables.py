@@ -72,7 +72,7 @@ SCHEMAS: dict[str, pa.Schema] = {
             ("parameters_prior", _I),
             ("implementation", _S),  # version or source hash of method and network
             ("precision", _S),
-            ("variant", _S),  # plain, bf16 or compiled: what the trainer chose
+            ("variant", _S),  # plain, or bf16 for networks in bfloat16
             ("device", _S),
             ("device_name", _S),
             ("threads", _I),

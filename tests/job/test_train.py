@@ -61,25 +61,6 @@ def test_twenty_steps_equal_a_plain_loop_of_the_official_recipe(method):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("method", ["vq_vae_ema", "sq_vae", "edvae"])
-def test_a_compiled_step_is_the_same_arithmetic(method, tmp_path, capfd):
-    def fit(**options):
-        return train.fit(own(method), images(), TWENTY, seed=3, device=CPU, **options)
-
-    plain, compiled = fit(), fit(variant="compiled")
-    assert "train: compiled in" in capfd.readouterr().out
-    assert compiled.variant == "compiled"
-    np.testing.assert_allclose(losses(compiled.curve), losses(plain.curve), rtol=1e-4)
-
-    calls = iter(range(100))
-    with pytest.raises(train.Interrupted):
-        fit(variant="compiled", stop=lambda: next(calls) == 7, checkpoint=tmp_path / "c.ckpt")
-    resumed = fit(checkpoint=tmp_path / "c.ckpt")  # keeps what it began with
-    assert resumed.variant == "compiled"
-    assert resumed.curve == compiled.curve
-
-
-@pytest.mark.slow
 def test_bf16_ends_where_fp32_does_within_the_noise_of_seeds():
     def last(precision, seed):
         settings = Train(steps=200, horizon=200, batch_size=8, points=4, precision=precision)
