@@ -48,7 +48,6 @@ class Quantizer(nn.Module):
         implementation: bumped by hand whenever the method's numbers change; part of the job id.
         sources: packages whose code decides the result (methods given by path).
         codebooks: number of tokens per position; 0 = no codes, the tokens stand for nothing.
-        capturable: True promises no data-dependent shapes and no host synchronisation.
         for_dataset: published per-dataset defaults of settings, {"celeba": {"beta": 1e-7}}.
     """
 
@@ -57,7 +56,6 @@ class Quantizer(nn.Module):
     implementation: ClassVar[int] = 1
     sources: ClassVar[tuple[str, ...]] = ()
     codebooks: ClassVar[int] = 1
-    capturable: ClassVar[bool] = False
     for_dataset: ClassVar[dict[str, dict[str, Any]]] = {}
 
     @dataclass(frozen=True)

@@ -44,7 +44,7 @@ class Data:
 
     path: str = place()  # `folder`: the folder with the images
     image_size: Count = 0  # `folder`: side in pixels, 0 = 32; fixed for every other dataset
-    resize: Literal["squash", "center_crop"] = "squash"  # lsun_church, METHODS §11 (14)
+    resize: Literal["squash", "center_crop"] = "squash"  # lsun_church; the paper does not say
 
 
 @dataclass(frozen=True)

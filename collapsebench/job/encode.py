@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -24,7 +23,7 @@ class Encoded:
 
     Attributes:
         tokens: (N, h, w) or (N, h, w, Q), the smallest unsigned integers that hold K - 1.
-        values: metric -> value; see DESIGN's metric names in ``docs/metrics.md``.
+        values: metric -> value: mse, psnr and, with a posterior, its entropies and uncertainty.
         reconstructions: (GRID_IMAGES, H, W, 3) uint8.
     """
 
@@ -41,14 +40,12 @@ def encode(
     device: torch.device,
     assignment: str = "argmax",
     seed: int = 0,
-    progress: Callable[[int], None] = lambda done: None,
 ) -> Encoded:
     """Tokens, reconstruction error and posterior statistics of images (N, H, W, 3) uint8.
 
     Args:
         assignment: "argmax" (the official code) or "sample" from the posterior (the paper, Alg. 2).
         seed: of those samples.
-        progress: called with the number of images done.
     """
     model.eval()
     generator = torch.Generator(device).manual_seed(seed)
@@ -73,7 +70,6 @@ def encode(
         if len(grid) * BATCH < GRID_IMAGES:
             grid.append(to_uint8(x_hat[:GRID_IMAGES]))
         tokens.append(chosen.cpu().numpy().astype(smallest_unsigned(model.quantizer.codebook_size)))
-        progress(min(start + BATCH, len(images)))
     mse = squared_error / len(images)
     values = {"mse": mse, "psnr": metrics.psnr(mse)} | posterior.values()
     if uncertainty:

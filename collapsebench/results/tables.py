@@ -24,7 +24,7 @@ import pyarrow.parquet as pq
 SCHEMA_VERSION = 1
 
 STATUSES = (
-    "queued", "running", "interrupted", "done", "diverged", "incompatible", "stale",
+    "queued", "running", "interrupted", "done", "diverged", "incompatible",
     "out_of_memory", "timeout", "error", "cancelled",
 )  # fmt: skip
 FINAL = ("done", "diverged", "incompatible")  # results; every other status runs again
