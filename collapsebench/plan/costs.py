@@ -62,7 +62,7 @@ def seconds(job: Job, stage: str, device: str, siblings: dict[tuple[Any, ...], f
 def modelled_seconds(job: Job, stage: str, device: str) -> float:
     """Seconds from counted multiply-adds, at the rate of a training on the device."""
     rate = RATES[device] * (os.cpu_count() or 1 if device == "cpu" else 1)
-    settings, images, side = job.settings, image_count(job.dataset), image_side(job)
+    settings, images, side = job.settings, image_count(job), image_side(job)
     per_image, positions = image_macs(job, side), (side // 4) ** 2
     count, prior, train = settings["sample"]["count"], settings["prior"], settings["train"]
     token = prior_macs(prior["channels"], prior["blocks"], prior["layers"], job.codebook_size)
@@ -150,9 +150,9 @@ def prior_macs(channels: int, blocks: int, layers: int, codebook_size: int) -> f
     return float(residual + attention + channels * codebook_size)
 
 
-def image_count(dataset: str) -> int:
-    """Images of the train split that costs are reckoned with."""
-    return {"cifar10": 50_000, "celeba": 162_770, "lsun_church": 126_227}.get(dataset, 5_000)
+def image_count(job: Job) -> int:
+    """Images of the train split that costs are reckoned with; 5 000 where nobody knows yet."""
+    return dataset(job).train_images or 5_000
 
 
 def image_side(job: Job) -> int:
@@ -162,7 +162,7 @@ def image_side(job: Job) -> int:
 
 def gigabytes(job: Job, stages: Sequence[str]) -> float:
     """Size of what the stages leave on disk: weights, tokens, samples."""
-    side, images = image_side(job), image_count(job.dataset)
+    side, images = image_side(job), image_count(job)
     token_bytes = 1 if job.codebook_size <= 256 else 2
     prior = job.settings["prior"]
     size = {

@@ -18,7 +18,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Literal
 
-from collapsebench.settings import UserError, did_you_mean
+from collapsebench.settings import PAPER_METHODS, UserError, did_you_mean
 
 if TYPE_CHECKING:
     from collapsebench.datasets import Dataset
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 Kind = Literal["methods", "networks", "datasets"]
 KINDS: tuple[Kind, ...] = ("methods", "networks", "datasets")
 
-PAPER = ("vq_vae_ema", "gs_vq_vae", "sq_vae", "vq_ste_pp", "dvae", "edvae")  # the paper's order
 FLOORS = ("random_codes", "continuous")
 
 
@@ -62,7 +61,9 @@ class Entry:
         """paper, floor, extra or user: where reports put a method."""
         if not self.shipped:
             return "user"
-        return "paper" if self.name in PAPER else "floor" if self.name in FLOORS else "extra"
+        return (
+            "paper" if self.name in PAPER_METHODS else "floor" if self.name in FLOORS else "extra"
+        )
 
 
 @functools.cache
@@ -91,7 +92,7 @@ def _file_of(point: EntryPoint) -> Path:
 def names(kind: Kind) -> list[str]:
     """Every known name; the paper's methods first, in its order."""
     known = _known(kind)
-    first = [name for name in PAPER if name in known]
+    first = [name for name in PAPER_METHODS if name in known]
     return first + [name for name in known if name not in first]
 
 

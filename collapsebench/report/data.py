@@ -12,17 +12,15 @@ import numpy as np
 import pandas as pd
 
 from collapsebench import quantities
+from collapsebench.datasets import label as dataset_label
 from collapsebench.report import rows
-from collapsebench.report.rows import PAPER_ORDER, Job
+from collapsebench.report.rows import Job
 from collapsebench.report.style import Look, looks
 from collapsebench.results import baselines, tables
 from collapsebench.results.baselines import Published
 from collapsebench.results.grids import read_grid
+from collapsebench.settings import PAPER_METHODS
 
-DATASETS = {
-    "cifar10": "CIFAR10", "cifar10_5k": "CIFAR10-5k", "celeba": "CelebA",
-    "lsun_church": "LSUN Church",
-}  # fmt: skip
 PAPER_CODEBOOK = (512, 16)
 KINDS = ("user", "paper", "extra", "floor")  # order of rows; the paper's own order within one
 
@@ -137,7 +135,7 @@ class ReportData:
         names = []
         for job in jobs:
             size = f" {job.codebook_size}\u00a0×\u00a0{job.code_dim}" if len(sizes) > 1 else ""
-            names.append(DATASETS.get(job.dataset, job.dataset) + size)
+            names.append(dataset_label(job.dataset) + size)
         return [
             Comparison(job.comparison_id, job.dataset, job.codebook_size, job.code_dim,
                        name if names.count(name) == 1 else f"{name} ({job.comparison_id[:4]})")
@@ -343,5 +341,6 @@ class ReportData:
 
 def _place(variant: Variant) -> tuple[int, int, str]:
     kind = KINDS.index(variant.kind) if variant.kind in KINDS else len(KINDS)
-    order = PAPER_ORDER.index(variant.method) if variant.method in PAPER_ORDER else len(PAPER_ORDER)
+    paper = PAPER_METHODS
+    order = paper.index(variant.method) if variant.method in paper else len(paper)
     return kind, order, variant.method

@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 
 from collapsebench.results import tables
-from collapsebench.settings import STAGES
+from collapsebench.settings import PAPER_METHODS, STAGES
 
 READ = {  # columns of large tables that a report needs; the others would double its time to read
     "runs": ("job_id", "comparison_id", "stage", "stage_id", "dataset", "attempt", "status",
@@ -22,7 +22,6 @@ READ = {  # columns of large tables that a report needs; the others would double
     "curves": ("job_id", "stage_id", "step", "metric", "value"),
     "codes": ("job_id", "stage_id", "split", "codebook", "counts"),
 }  # fmt: skip
-PAPER_ORDER = ("vq_vae_ema", "gs_vq_vae", "sq_vae", "vq_ste_pp", "dvae", "edvae")
 NOT_RUN = "not run"
 
 
@@ -135,7 +134,7 @@ def frozen(jobs: Sequence[Job], metrics: pd.DataFrame, tag: str) -> list[Job]:
 
 
 def _kind(method: str) -> str:
-    return "paper" if method in PAPER_ORDER else "extra"
+    return "paper" if method in PAPER_METHODS else "extra"
 
 
 FROM_ROW = ("job_id", "config_id", "comparison_id", "method", "label", "network", "dataset",

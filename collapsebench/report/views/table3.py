@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collapsebench.quantities import FID_NAMES
+from collapsebench.report import sections
 from collapsebench.report.cells import SPREAD, Measure
 from collapsebench.report.data import ReportData
 from collapsebench.report.measured import measured_table
 from collapsebench.report.tables import Table
 
 title = "Table 3 · Fréchet distance of generated images ↓"
-section = "Tables"
+section = sections.TABLES
 place = 30
 
 
