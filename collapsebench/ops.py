@@ -99,14 +99,19 @@ def random_codebook(kind: str, codebook_size: int, code_dim: int) -> Tensor:
     """A fresh (K, D) codebook.
 
     Args:
-        kind: "normal" N(0, 1); "uniform" U(-1/K, 1/K); "sonnet" U(-sqrt(3/D), sqrt(3/D)).
+        kind: "normal" N(0, 1); "uniform" U(-1/K, 1/K); "sonnet" U(-sqrt(3/D), sqrt(3/D));
+            "fan_in" U(-sqrt(3/K), sqrt(3/K)).
         codebook_size: K.
         code_dim: D.
     """
     if kind == "normal":
         return torch.randn(codebook_size, code_dim)
-    bound = 1 / codebook_size if kind == "uniform" else math.sqrt(3 / code_dim)
-    return torch.empty(codebook_size, code_dim).uniform_(-bound, bound)
+    bounds = {
+        "uniform": 1 / codebook_size,
+        "sonnet": math.sqrt(3 / code_dim),
+        "fan_in": math.sqrt(3 / codebook_size),
+    }
+    return torch.empty(codebook_size, code_dim).uniform_(-bounds[kind], bounds[kind])
 
 
 def squared_distances(z: Tensor, codebook: Tensor) -> Tensor:
@@ -174,6 +179,38 @@ def kmeans(points: Tensor, clusters: int) -> Tensor:
 def relaxed_one_hot(logits: Tensor, gumbel: Tensor, temperature: Tensor) -> Tensor:
     """Gumbel-softmax, softmax((logits + gumbel) / temperature) over the last axis."""
     return (logits + gumbel).div_(temperature).softmax(-1)
+
+
+# --- codes that are digits: a token's D digits are its code, no (K, D) tensor exists
+
+DENSE = 2**12  # codes; up to here a probability for each of them at each position is affordable
+
+
+def digits_of(tokens: Tensor, bases: Tensor) -> Tensor:
+    """Digits (..., D) of ``tokens`` (...) in the bases (D,), all int64; the first has weight 1."""
+    return tokens.unsqueeze(-1) // _weights(bases) % bases
+
+
+def tokens_of(digits: Tensor, bases: Tensor) -> Tensor:
+    """The tokens (...) int64 whose digits (..., D) are given: the inverse of ``digits_of``."""
+    return (digits * _weights(bases)).sum(-1)
+
+
+def _weights(bases: Tensor) -> Tensor:
+    return bases.cumprod(0) // bases
+
+
+def code_probabilities(log_odds: Tensor) -> Tensor:
+    """Probabilities of the 2^D codes whose D bits are independent -> (..., 2^D).
+
+    Args:
+        log_odds: (..., D), ln(p / (1 - p)) of each bit being one; the first has weight 1.
+    """
+    probabilities = log_odds.new_ones(*log_odds.shape[:-1], 1)
+    for bit in log_odds.unsqueeze(-1).unbind(-2):
+        halves = (probabilities * (-bit).sigmoid(), probabilities * bit.sigmoid())
+        probabilities = torch.cat(halves, -1)
+    return probabilities
 
 
 # --- divergences, one number per position
@@ -295,3 +332,42 @@ def _tangent_slope(x: Tensor, n: int) -> Tensor:
     r = 1 / x
     rest = r / 2 + r**2 / 6 * (1 - r**2 / 5 * (1 - r**2 * 5 / 7))
     return n * r * (1 + rest) - rest
+
+
+# --- the entropy term: the mean entropy of rows p less the entropy of the mean row
+
+
+def entropies(logits: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean entropy of the rows p = softmax(logits), and entropy of the mean row; both 0-d.
+
+    The first falls as each vector decides for one code, the second grows as the codes are used
+    evenly; the entropy term is their difference, in [-ln K, 0] (google-research/maskgit 1db2359,
+    libml/losses.py, whose 1e-5 inside the second logarithm is kept).
+
+    Args:
+        logits: (..., K).
+    """
+    mean = logits.softmax(-1).flatten(0, -2).mean(0)
+    return -negative_entropy(logits).mean(), _smoothed_entropy(mean, 1e-5)
+
+
+def bit_entropies(log_odds: Tensor, smoothing: float) -> tuple[Tensor, Tensor]:
+    """The two entropies of codes with independent bits, without a (N, 2^D) tensor.
+
+    The entropy of a row is the sum of its bits'. The mean row is a product of two matrices: the
+    probabilities of the lower half of the bits, (2^(D/2), N), and those of the upper half.
+
+    Args:
+        log_odds: (..., N, D), of each bit of N positions; leading axes are groups of bits, whose
+            entropies are added.
+        smoothing: added inside the logarithm of the mean row.
+    """
+    positions, bits = log_odds.shape[-2:]
+    rows = -negative_entropy(torch.stack([log_odds / 2, -log_odds / 2], -1)).sum() / positions
+    lower, upper = log_odds.split([bits // 2, bits - bits // 2], -1)
+    mean = code_probabilities(upper).mT @ code_probabilities(lower) / positions
+    return rows, _smoothed_entropy(mean, smoothing)
+
+
+def _smoothed_entropy(p: Tensor, smoothing: float) -> Tensor:
+    return -(p * (p + smoothing).log()).sum()

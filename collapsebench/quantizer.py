@@ -7,12 +7,15 @@ batch, positions and channels unless the method's docstring says otherwise; loga
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+
+POWERS_OF_TWO = {2**dim: dim for dim in range(1, 63)}  # K -> D where a code is D signs
 
 
 class Incompatible(ValueError):
@@ -42,6 +45,10 @@ class Quantized:
 class Quantizer(nn.Module):
     """Base of every method: a subclass writes ``__init__``, ``forward`` and ``embed``.
 
+    A method whose code dimension follows from its codebook size (the signs of D numbers are 2^D
+    codes) says so in ``sizes``; ``dim_for`` then names the D of a K, and ``__init__`` refuses
+    every other pair.
+
     Class attributes:
         label: the printed name, "VQ-STE++".
         network: the network family of the method's own paper.
@@ -63,10 +70,43 @@ class Quantizer(nn.Module):
         """At most 8 fields; every default names its source in a trailing comment."""
 
     def __init__(self, codebook_size: int, code_dim: int, settings: Any):
+        """Refuses sizes that do not belong together, then remembers them.
+
+        Raises:
+            Incompatible: a K that ``sizes`` does not hold (the nearest are named), or a D that is
+                not the K's.
+        """
         super().__init__()
+        possible = self.sizes(settings)
+        if possible is not None and codebook_size not in possible:
+            raise Incompatible(_impossible(self.label, codebook_size, possible))
+        dim = self.dim_for(codebook_size, settings)
+        if dim is not None and dim != code_dim:
+            raise Incompatible(
+                f"{self.label} of {codebook_size} codes has D = {dim}, not {code_dim}"
+            )
         self.codebook_size = codebook_size
         self.code_dim = code_dim
         self.settings = settings
+
+    @classmethod
+    def sizes(cls, settings: Any) -> dict[int, int] | None:
+        """Where K and D are tied: every K the method can have, with its D; None = all are free."""
+        return None
+
+    @classmethod
+    def dim_for(cls, codebook_size: int, settings: Any = None) -> int | None:
+        """The code dimension that belongs to a codebook size; None = free.
+
+        Args:
+            codebook_size: K. For one that the method cannot have, the answer is the D of the
+                nearest that it can, the smaller of two: ``__init__`` is where K is refused.
+            settings: the method's; None = its defaults.
+        """
+        possible = cls.sizes(cls.Settings() if settings is None else settings)
+        if possible is None:
+            return None
+        return possible[min(sorted(possible), key=lambda size: abs(size - codebook_size))]
 
     @property
     def encoder_channels(self) -> int:
@@ -111,9 +151,16 @@ class Quantizer(nn.Module):
     @classmethod
     def tiny(cls) -> tuple[int, int]:
         """(codebook_size, code_dim) that the shared contract test may use."""
-        return 8, 4
+        return 8, cls.dim_for(8) or 4
 
     def codes(self) -> Tensor | None:
         """The effective codebook (K, D), detached, for reports; None if it is implicit."""
         codebook = getattr(self, "codebook", None)
         return codebook.detach() if isinstance(codebook, torch.Tensor) else None
+
+
+def _impossible(label: str, codebook_size: int, possible: Iterable[int]) -> str:
+    below = [size for size in possible if size < codebook_size]
+    above = [size for size in possible if size > codebook_size]
+    nearest = ", ".join(str(size) for size in sorted(below)[-1:] + sorted(above)[:1])
+    return f"{label} cannot have {codebook_size} codes; the nearest it can have: {nearest}"

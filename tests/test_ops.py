@@ -71,6 +71,12 @@ def test_uniform_codebooks_fill_their_range(kind, bound):
     assert 0.98 * bound < codebook.abs().max() <= bound
 
 
+def test_fan_in_codebook_is_scaled_by_its_number_of_codes():
+    torch.manual_seed(0)
+    bound = math.sqrt(3 / 64)
+    assert 0.98 * bound < ops.random_codebook("fan_in", 64, 8).abs().max() <= bound
+
+
 def test_normal_codebook_has_unit_variance():
     torch.manual_seed(0)
     assert ops.random_codebook("normal", 64, 8).var().item() == pytest.approx(1.0, abs=0.15)
@@ -258,3 +264,85 @@ def test_noise_has_its_distribution():
         noise = draw(big)
         assert noise.mean().item() == pytest.approx(mean, abs=0.03)
         assert noise.var().item() == pytest.approx(variance, abs=0.06)
+
+
+def test_digits_by_hand_and_back():
+    bases = torch.tensor([3, 5, 4])
+    assert ops.digits_of(torch.tensor([37, 59]), bases).tolist() == [[1, 2, 2], [2, 4, 3]]
+    tokens = torch.arange(60).view(3, 4, 5)
+    assert torch.equal(ops.tokens_of(ops.digits_of(tokens, bases), bases), tokens)
+
+
+def random_log_odds(*shape):
+    generator = torch.Generator().manual_seed(0)
+    return 3 * torch.randn(*shape, generator=generator, dtype=torch.float64)
+
+
+def products_of_bits(log_odds):
+    """(N, 2^D) probabilities, code by code; the first bit is the lowest."""
+    one = log_odds.sigmoid()
+    codes = []
+    for token in range(2 ** log_odds.shape[-1]):
+        bits = torch.tensor([token >> d & 1 for d in range(log_odds.shape[-1])])
+        codes.append(torch.where(bits.bool(), one, 1 - one).prod(-1))
+    return torch.stack(codes, -1)
+
+
+@pytest.mark.parametrize("bits", [1, 2, 5])
+def test_code_probabilities_are_products_of_bits(bits):
+    log_odds = random_log_odds(7, bits)
+    torch.testing.assert_close(ops.code_probabilities(log_odds), products_of_bits(log_odds))
+
+
+def test_entropies_by_hand():
+    logits = torch.tensor([[[1.0, 3.0], [3.0, 1.0]]]).log()  # rows (1/4, 3/4) and (3/4, 1/4)
+    rows, mean = ops.entropies(logits)
+    assert rows.item() == pytest.approx(0.25 * math.log(4) + 0.75 * math.log(4 / 3))
+    assert mean.item() == pytest.approx(-math.log(0.5 + 1e-5))
+
+
+def test_entropy_term_is_least_when_sure_rows_use_all_codes_evenly():
+    even = 1e3 * torch.eye(8)
+    rows, mean = ops.entropies(even)
+    assert (rows - mean).item() == pytest.approx(math.log(1 / 8 + 1e-5), rel=1e-5)
+    rows, mean = ops.entropies(torch.zeros(5, 8))
+    assert (rows - mean).item() == pytest.approx(8e-5, rel=0.01)
+
+
+def test_entropies_and_gradients_are_finite_where_the_softmax_is_saturated():
+    logits = torch.tensor([[0.0, -1e5, 3e4]], requires_grad=True)
+    rows, mean = ops.entropies(logits)
+    (rows - mean).backward()
+    assert rows.item() == 0.0
+    assert logits.grad.tolist() == [[0.0, 0.0, 0.0]]
+
+
+@pytest.mark.parametrize("bits", [1, 2, 5, 6])
+def test_entropies_of_bits_equal_the_dense_ones(bits):
+    log_odds = random_log_odds(9, bits).requires_grad_()
+    p = products_of_bits(log_odds)
+    mean_row = p.mean(0)
+    rows = -(p * p.log()).sum(-1).mean()
+    mean = -(mean_row * (mean_row + 1e-5).log()).sum()
+    expected = torch.autograd.grad(rows - 2 * mean, log_odds)
+    ours = ops.bit_entropies(log_odds, 1e-5)
+    torch.testing.assert_close(ours, (rows, mean))
+    gradient = torch.autograd.grad(ours[0] - 2 * ours[1], log_odds)
+    torch.testing.assert_close(gradient, expected)
+
+
+def test_entropies_of_groups_of_bits_add_up():
+    groups = random_log_odds(3, 9, 4)
+    each = torch.tensor([ops.bit_entropies(group, 1e-5) for group in groups])
+    together = torch.tensor(ops.bit_entropies(groups, 1e-5))
+    torch.testing.assert_close(together, each.sum(0))
+
+
+def test_sure_bits_have_no_entropy_and_no_gradient():
+    log_odds = torch.tensor([[800.0, -800.0], [-800.0, 0.0]], requires_grad=True)
+    rows, mean = ops.bit_entropies(log_odds, 1e-30)
+    (rows - mean).backward()
+    # codes 1, 0 and 2 with shares 1/2, 1/4, 1/4
+    assert rows.item() == pytest.approx(math.log(2) / 2)
+    assert mean.item() == pytest.approx(1.5 * math.log(2))
+    assert log_odds.grad.flatten()[:3].tolist() == [0.0, 0.0, 0.0]

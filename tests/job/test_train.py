@@ -35,7 +35,9 @@ def fresh(method="vq_vae", seed=0, network="vqvae", width=8, codebook_size=16, c
 
 def own(method):
     """The method on the network of its own paper."""
-    return fresh(method, network=registry.method_class(method).network)
+    cls = registry.method_class(method)
+    size, dim = cls.tiny()
+    return fresh(method, network=cls.network, codebook_size=size, code_dim=dim)
 
 
 def fit(network, settings, **options):

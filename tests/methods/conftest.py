@@ -4,6 +4,7 @@ import math
 
 import pytest
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from collapsebench import ops
 
@@ -46,5 +47,29 @@ def without_gumbel():
         shape = (z_e.shape[0], *z_e.shape[2:], 3)
         with ops.replayed_noise([torch.full(shape, noise)]):
             return quantizer(z_e)
+
+    return call
+
+
+@pytest.fixture
+def largest():
+    """Calls a function and returns the size of the largest tensor that an operation gave in it."""
+
+    class Watch(TorchDispatchMode):
+        def __init__(self):
+            super().__init__()
+            self.elements = 0
+
+        def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+            outputs = function(*args, **(kwargs or {}))
+            for output in outputs if isinstance(outputs, tuple) else (outputs,):
+                if isinstance(output, torch.Tensor):
+                    self.elements = max(self.elements, output.numel())
+            return outputs
+
+    def call(function):
+        with Watch() as watch:
+            function()
+        return watch.elements
 
     return call

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 
-from . import models, quantizers
+from . import entropy_and_lattices, models, quantizers
 from .recorded import Compared
 
 CASES: dict[str, Callable[[], Iterator[Compared]]] = {
@@ -18,6 +18,12 @@ CASES: dict[str, Callable[[], Iterator[Compared]]] = {
         quantizers.vq_ste_pp,
         quantizers.vq_ste_pp_alternation,
         quantizers.vq_ste_pp_replacement,
+        entropy_and_lattices.cosine_vq,
+        entropy_and_lattices.fsq,
+        entropy_and_lattices.lfq,
+        entropy_and_lattices.bsq,
+        entropy_and_lattices.ibq,
+        entropy_and_lattices.entropy_vq,
         models.dalle_networks,
         models.vqvae_networks,
         models.sq_vae_model,

@@ -25,6 +25,12 @@ def test_agreement_is_relative_and_tokens_must_be_equal(ours, official, agrees):
     assert compared(ours, official).agrees() is agrees
 
 
+def test_what_float32_leaves_open_is_relative_to_the_largest_magnitude():
+    pair = torch.tensor([5e-5, 4.0]), torch.tensor([0.0, 4.0])
+    assert Compared("x: y", "repo", *pair, rounding=2e-5).agrees()
+    assert not Compared("x: y", "repo", *pair, rounding=1e-5).agrees()
+
+
 def test_deviation_is_relative_to_the_largest_official_magnitude():
     assert compared([1.0, -4.5], [1.5, -5.0]).deviation == pytest.approx(0.1)
 
