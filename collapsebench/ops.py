@@ -54,9 +54,9 @@ def uniform_like(x: Tensor) -> Tensor:
     return _draw(x.shape, lambda: torch.rand(x.shape, dtype=x.dtype, device=x.device))
 
 
-def normal_like(x: Tensor) -> Tensor:
-    """N(0, 1) noise of the shape of ``x``."""
-    return _draw(x.shape, lambda: torch.randn(x.shape, dtype=x.dtype, device=x.device))
+def normal_like(x: Tensor, std: float = 1.0) -> Tensor:
+    """N(0, std^2) noise of the shape of ``x``."""
+    return _draw(x.shape, lambda: torch.randn(x.shape, dtype=x.dtype, device=x.device) * std)
 
 
 def exponential_like(x: Tensor) -> Tensor:
@@ -77,6 +77,22 @@ def permutation(n: int, device: torch.device) -> Tensor:
     """A random order of 0 ... n - 1, (n,) int64."""
     # argsort, unlike randperm, can be captured in a CUDA graph.
     return _draw(torch.Size([n]), lambda: torch.rand(n, device=device).argsort())
+
+
+def integers(count: int, below: int, device: torch.device) -> Tensor:
+    """Independent uniform draws of 0 ... below - 1, (count,) int64."""
+    return _draw(torch.Size([count]), lambda: torch.randint(below, (count,), device=device))
+
+
+def multinomial(weights: Tensor, count: int) -> Tensor:
+    """Independent draws of 0 ... N - 1 in proportion to ``weights`` (..., N) -> (..., count) int64.
+
+    Args:
+        weights: none negative, some positive in each row; they need not sum to 1.
+        count: draws per row, with replacement.
+    """
+    shape = torch.Size([*weights.shape[:-1], count])
+    return _draw(shape, lambda: torch.multinomial(weights, count, replacement=True))
 
 
 # --- layout
@@ -156,10 +172,28 @@ def counts_and_sums(z: Tensor, tokens: Tensor, codebook_size: int) -> tuple[Tens
     return counts, sums
 
 
-def kmeans(points: Tensor, clusters: int) -> Tensor:
-    """(clusters, D) centres of ``points`` (N, D): k-means++ seeds, then ten of Lloyd's iterations.
+def smoothed_counts(counts: Tensor, epsilon: float) -> Tensor:
+    """Laplace smoothing that keeps the sum N: N (n + epsilon) / (N + K epsilon), (K,)."""
+    total = counts.sum()
+    return (counts + epsilon) / (total + len(counts) * epsilon) * total
 
-    With fewer points than clusters, points repeat. A centre that loses all its points stays.
+
+def batch_vectors(z: Tensor, count: int) -> Tensor:
+    """Random rows of ``z`` (M, D), each at most once -> (count, D).
+
+    With fewer rows than ``count``, ``z`` is first tiled and jittered by N(0, (0.01 / sqrt(D))^2):
+    openai/jukebox 08efbbc, jukebox/vqvae/bottleneck.py, BottleneckBlock.
+    """
+    if len(z) < count:
+        z = z.repeat(-(-count // len(z)), 1)
+        z = z + normal_like(z) * (0.01 / math.sqrt(z.shape[1]))
+    return z[permutation(len(z), z.device)[:count]]
+
+
+def kmeans(points: Tensor, clusters: int, iterations: int = 10) -> Tensor:
+    """(clusters, D) centres of ``points`` (N, D): k-means++ seeds, then Lloyd's iterations.
+
+    With fewer points than clusters, points repeat.
     """
     draws = uniform_like(points.new_empty(clusters))
     centres = points[(draws[:1] * len(points)).long()].expand(clusters, -1).clone()
@@ -170,8 +204,13 @@ def kmeans(points: Tensor, clusters: int) -> Tensor:
         centres[i] = points[
             torch.searchsorted(mass, draws[i] * mass[-1]).clamp(max=len(points) - 1)
         ]
-    for _ in range(10):
-        counts, sums = counts_and_sums(points, nearest(points, centres), clusters)
+    return lloyd(points, centres, iterations)
+
+
+def lloyd(points: Tensor, centres: Tensor, iterations: int) -> Tensor:
+    """Centres (K, D) after iterations of k-means; one that loses all its points stays."""
+    for _ in range(iterations):
+        counts, sums = counts_and_sums(points, nearest(points, centres), len(centres))
         centres = torch.where(counts[:, None] > 0, sums / counts[:, None].clamp(min=1), centres)
     return centres
 

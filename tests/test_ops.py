@@ -64,6 +64,34 @@ def test_kmeans_gives_every_row_from_too_few_points():
     assert ops.squared_distances(points, centres).min(-1).values.tolist() == [0.0, 0.0]
 
 
+def test_lloyd_by_hand_leaves_an_empty_centre_where_it_is():
+    points = torch.tensor([[0.0], [2.0], [10.0]])
+    centres = torch.tensor([[1.5], [7.0], [50.0]])
+    assert ops.lloyd(points, centres, 0).tolist() == centres.tolist()
+    assert ops.lloyd(points, centres, 1).tolist() == [[1.0], [10.0], [50.0]]
+
+
+def test_batch_vectors_are_rows_in_the_drawn_order():
+    z = torch.tensor([[1.0], [2.0], [3.0]])
+    with ops.replayed_noise([torch.tensor([2, 0, 1])]):
+        assert ops.batch_vectors(z, 2).tolist() == [[3.0], [1.0]]
+    assert sorted(ops.batch_vectors(z, 3).flatten().tolist()) == [1.0, 2.0, 3.0]
+
+
+def test_too_few_batch_vectors_are_tiled_and_jittered():
+    z, noise = torch.tensor([[1.0] * 4, [2.0] * 4]), torch.ones(4, 4)
+    with ops.replayed_noise([noise, torch.tensor([1, 2, 0, 3])]):
+        vectors = ops.batch_vectors(z, 3)
+    torch.testing.assert_close(vectors[:, 0], torch.tensor([2.005, 1.005, 1.005]))
+    assert ops.batch_vectors(z[:1], 5).shape == (5, 4)
+
+
+def test_smoothed_counts_keep_their_sum():
+    smoothed = ops.smoothed_counts(torch.tensor([6.0, 2.0, 0.0]), 0.5)
+    assert smoothed.tolist() == pytest.approx([8 * 6.5 / 9.5, 8 * 2.5 / 9.5, 8 * 0.5 / 9.5])
+    assert smoothed.sum().item() == pytest.approx(8)
+
+
 @pytest.mark.parametrize(("kind", "bound"), [("uniform", 1 / 64), ("sonnet", math.sqrt(3 / 8))])
 def test_uniform_codebooks_fill_their_range(kind, bound):
     torch.manual_seed(0)
@@ -252,12 +280,29 @@ def test_permutation_holds_every_number_once_and_varies():
     assert not torch.equal(first, second)
 
 
+def test_integers_take_every_value_below_and_no_other():
+    torch.manual_seed(0)
+    drawn = ops.integers(200, 5, torch.device("cpu"))
+    assert drawn.dtype == torch.int64
+    assert drawn.unique().tolist() == [0, 1, 2, 3, 4]
+
+
+def test_multinomial_draws_in_proportion_to_the_weights_of_each_row():
+    torch.manual_seed(0)
+    drawn = ops.multinomial(torch.tensor([[0.0, 3.0, 1.0], [2.0, 0.0, 0.0]]), 4000)
+    assert drawn.shape == (2, 4000)
+    assert drawn[0].bincount(minlength=3).tolist() == pytest.approx([0, 3000, 1000], abs=100)
+    assert drawn[1].max() == 0
+    assert ops.multinomial(torch.tensor([0.0, 1.0]), 3).tolist() == [1, 1, 1]
+
+
 def test_noise_has_its_distribution():
     torch.manual_seed(0)
     big = torch.empty(20_000)
     for draw, mean, variance in [
         (ops.uniform_like, 1 / 2, 1 / 12),
         (ops.normal_like, 0.0, 1.0),
+        (lambda x: ops.normal_like(x, std=3.0) / 3, 0.0, 1.0),
         (ops.exponential_like, 1.0, 1.0),
         (ops.gumbel_like, 0.5772, math.pi**2 / 6),
     ]:

@@ -81,14 +81,10 @@ class VQVAEEMA(Quantizer):
         self.updates += 1
 
         bias = 1.0 if self.settings.ema == "zalando" else 1 - self.settings.decay**self.updates
-        smoothed = self._smoothed(self.ema_counts / bias)
+        smoothed = ops.smoothed_counts(self.ema_counts / bias, self.settings.epsilon)
         if self.settings.ema == "zalando":
             self.ema_counts.copy_(smoothed)
         self.codebook.copy_(self.ema_sums / bias / smoothed[:, None])
-
-    def _smoothed(self, counts: Tensor) -> Tensor:
-        total, epsilon = counts.sum(), self.settings.epsilon
-        return (counts + epsilon) / (total + self.codebook_size * epsilon) * total
 
     def embed(self, tokens: Tensor) -> Tensor:
         return ops.lookup(self.codebook, tokens)

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 Kind = Literal["methods", "networks", "datasets"]
 KINDS: tuple[Kind, ...] = ("methods", "networks", "datasets")
 
-FLOORS = ("random_codes", "continuous")
+FLOORS = ("random_codes", "kmeans", "continuous")
 
 
 @dataclass(frozen=True)

@@ -57,9 +57,11 @@ TWENTY = Train(steps=20, horizon=20, batch_size=16, points=20)
 @pytest.mark.parametrize("method", registry.names("methods"))
 def test_twenty_steps_equal_a_plain_loop_of_the_official_recipe(method):
     # Seed 3: with others a near tie of two codes may fall differently and shift later steps.
+    # CVQ-VAE starts with codes that are near duplicates: there it does at any seed.
     fitted = train.fit(own(method), images(), TWENTY, seed=3, device=CPU)
     plain = list(plain_loop.losses(own(method), images(), TWENTY, seed=3))
-    np.testing.assert_allclose(losses(fitted.curve), plain, rtol=1e-5)
+    rtol = 1e-4 if method == "cvq_vae" else 1e-5
+    np.testing.assert_allclose(losses(fitted.curve), plain, rtol=rtol)
 
 
 @pytest.mark.slow

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 
-from . import entropy_and_lattices, models, quantizers
+from . import entropy_and_lattices, models, nearest_code, quantizers
 from .recorded import Compared
 
 CASES: dict[str, Callable[[], Iterator[Compared]]] = {
@@ -18,6 +18,14 @@ CASES: dict[str, Callable[[], Iterator[Compared]]] = {
         quantizers.vq_ste_pp,
         quantizers.vq_ste_pp_alternation,
         quantizers.vq_ste_pp_replacement,
+        nearest_code.vq_reset,
+        nearest_code.vq_reset_encodec,
+        nearest_code.cvq_vae,
+        nearest_code.cvq_vae_before_adam,
+        nearest_code.rotation_vq,
+        nearest_code.sim_vq,
+        nearest_code.nsvq,
+        nearest_code.diveq,
         entropy_and_lattices.cosine_vq,
         entropy_and_lattices.fsq,
         entropy_and_lattices.lfq,
