@@ -84,7 +84,8 @@ def encode_stage(bench: Bench) -> Result:
         files += save_arrays(bench.folder, {f"tokens-{split}": encoded.tokens})
         rows["metrics"] += metric_rows(encoded.values, split, len(images))
         for q, tokens in enumerate(by_codebook(encoded.tokens, model.quantizer.codebooks)):
-            rows["metrics"] += codebook_rows(tokens, model.quantizer.codebook_size, codebook, split)
+            vectors = codebook if codebook is None or codebook.ndim == 2 else codebook[q]
+            rows["metrics"] += codebook_rows(tokens, model.quantizer.codebook_size, vectors, split)
             counts = metrics.counts(tokens, model.quantizer.codebook_size).tolist()
             rows["codes"].append({"split": split, "codebook": q, "counts": counts})
         if split == "test":
