@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 
-from . import models, quantizers
+from . import models, quantizers, residual_and_matching
 from .recorded import Compared
 
 CASES: dict[str, Callable[[], Iterator[Compared]]] = {
@@ -18,6 +18,9 @@ CASES: dict[str, Callable[[], Iterator[Compared]]] = {
         quantizers.vq_ste_pp,
         quantizers.vq_ste_pp_alternation,
         quantizers.vq_ste_pp_replacement,
+        residual_and_matching.rq_vae,
+        residual_and_matching.rq_vae_shared,
+        residual_and_matching.wasserstein_vq,
         models.dalle_networks,
         models.vqvae_networks,
         models.sq_vae_model,
