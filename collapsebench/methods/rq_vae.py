@@ -15,10 +15,11 @@ Differs from the paper:
     1. Its configurations share one codebook among the depths; the code's default, and ours, is
        one per depth: ``shared``. The code updates a shared one after each depth, within a forward;
        here once a step, from all depths' residuals, so that N counts the wins of a step.
-    2. The paper sums the commitment over the depths; the code takes the mean, beta / Q of the sum.
-    3. Only the code replaces codes, at N < 1: ``threshold``. As N starts at 0, a code that won less
-       than 100 vectors of the first batch is replaced at once: a start on the data. Vectors that
-       are too few for K codes are repeated and moved by U(0, 0.01 / sqrt(D)).
+    2. The commitment is the code's mean over the depths. A sum, which the paper is remembered to
+       have (not verified), is beta = 0.25 Q.
+    3. Codes are replaced as in the code, at N < 1: ``threshold``. N starts at 0, so that a code
+       with less than 100 vectors of the first batch is replaced at once: a start on the data.
+       Fewer vectors than codes are repeated and moved by U(0, 0.01 / sqrt(D)).
 """
 
 from __future__ import annotations

@@ -14,7 +14,8 @@ Reference code: VQ-Research/Wasserstein-VQ, code/VQVAE/model/wasserstein_quantiz
     the decoder's gradient at z_q is passed to z_e unchanged
 
 Differs from the paper:
-    1. The text weighs the squared distance W^2, the code its root W.
+    1. The authors' text gives W^2 in closed form, the code's loss has its root W. The text's alpha
+       and beta weigh reconstruction and quantization, the code's the two sides of the latter.
     2. The code's constants inside the roots, 1e-8 on eigenvalues and 1e-10 on W^2, are kept; what
        is not finite gives a loss that is not, where the code goes on with zeros.
     3. The code trains its codes at 0.02, constant, and the networks at 5e-5. Here the ratio of the
