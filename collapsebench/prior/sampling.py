@@ -2,9 +2,10 @@
 
 A causal convolution reads four finished rows and the left of its own. What the rows give is
 computed once per row, for all columns; a position adds the taps of its own row. Attention keeps
-its keys and values. Every value is a function of earlier positions only and is computed once, so
-the logits are those of the full forward pass. The split by rows follows Fast PixelCNN++
-(PrajitR/fast-pixel-cnn, commit 6a88afb).
+its keys and values. Of several codebooks, what the blocks give at a position serves all its depths.
+Every value is a function of earlier tokens only and is computed once, so the logits are those of
+the full forward pass. The split by rows follows Fast PixelCNN++ (PrajitR/fast-pixel-cnn, commit
+6a88afb).
 """
 
 from __future__ import annotations
