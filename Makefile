@@ -32,8 +32,8 @@ fix: $(INSTALLED)  ## what can be mended by itself
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-bench: $(INSTALLED)  ## speeds, on an idle machine; writes tests/bench/results.json
-	$(BIN)/python -m tests.bench
+bench: $(INSTALLED)  ## speeds, on an idle machine; writes tests/speed/results.json
+	$(BIN)/python -m tests.speed
 
 $(INSTALLED): pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed, this is " + sys.version.split()[0])'

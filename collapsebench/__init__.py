@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import pandas as pd
 
-    from collapsebench.model import DiscreteVAE
+    from collapsebench.job.model import DiscreteVAE
 
 __version__ = "0.1.0"
 __all__ = ["__version__", "codebook_metrics", "load", "load_results"]
@@ -24,9 +24,9 @@ def load_results(results: Path | str = "results", table: str = "metrics") -> pd.
     Raises:
         KeyError: an unknown table.
     """
-    from collapsebench import store
+    from collapsebench.results import tables
 
-    return store.read(results, table)
+    return tables.read(results, table)
 
 
 def load(job_id: str, results: Path | str = "results") -> DiscreteVAE:
@@ -37,8 +37,8 @@ def load(job_id: str, results: Path | str = "results") -> DiscreteVAE:
     """
     import torch
 
-    from collapsebench.bench import Bench
-    from collapsebench.jobs import Job
+    from collapsebench.job.workspace import Workspace
+    from collapsebench.plan.job import Job
     from collapsebench.settings import UserError
 
     found = [path.parent for path in Path(results).glob(f"jobs/{job_id}*/job.json")]
@@ -46,8 +46,10 @@ def load(job_id: str, results: Path | str = "results") -> DiscreteVAE:
         raise UserError(f"{len(found) or 'no'} jobs in {results} begin with {job_id!r}")
     if not (found[0] / "model.safetensors").is_file():
         raise UserError(f"job {found[0].name} has no trained model yet")
-    bench = Bench(Job.load(found[0]), found[0], Path(results), torch.device("cpu"), threads=1)
-    return bench.model
+    workspace = Workspace(
+        Job.load(found[0]), found[0], Path(results), torch.device("cpu"), threads=1
+    )
+    return workspace.model
 
 
 def __getattr__(name: str) -> Any:

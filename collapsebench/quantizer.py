@@ -49,7 +49,6 @@ class Quantizer(nn.Module):
         sources: packages whose code decides the result (methods given by path).
         codebooks: Q, tokens per position; 0 = no codes, the tokens stand for nothing. Where a
             setting decides it, the instance has its own.
-        capturable: True promises no data-dependent shapes and no host synchronisation.
         for_dataset: published per-dataset defaults of settings, {"celeba": {"beta": 1e-7}}.
     """
 
@@ -58,7 +57,6 @@ class Quantizer(nn.Module):
     implementation: ClassVar[int] = 1
     sources: ClassVar[tuple[str, ...]] = ()
     codebooks: int = 1
-    capturable: ClassVar[bool] = False
     for_dataset: ClassVar[dict[str, dict[str, Any]]] = {}
 
     @dataclass(frozen=True)

@@ -18,6 +18,8 @@ from typing import Annotated, Any, Literal, TypeVar
 
 from annotated_types import Ge, Gt, Le
 
+# The paper's methods, in the order of its tables.
+PAPER_METHODS = ("vq_vae_ema", "gs_vq_vae", "sq_vae", "vq_ste_pp", "dvae", "edvae")
 PAPER_STEPS = 150_000  # the paper's training length, appendix C; schedules are written in it
 
 Positive = Annotated[int, Gt(0)]
@@ -44,7 +46,7 @@ class Data:
 
     path: str = place()  # `folder`: the folder with the images
     image_size: Count = 0  # `folder`: side in pixels, 0 = 32; fixed for every other dataset
-    resize: Literal["squash", "center_crop"] = "squash"  # lsun_church, METHODS §11 (14)
+    resize: Literal["squash", "center_crop"] = "squash"  # lsun_church; the paper does not say
 
 
 @dataclass(frozen=True)

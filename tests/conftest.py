@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from collapsebench import jobs
-from collapsebench.bench import Bench
-from collapsebench.grid import Point
-from collapsebench.jobs import Job
+from collapsebench.job.workspace import Workspace
+from collapsebench.plan import resolve
+from collapsebench.plan.grid import Point
+from collapsebench.plan.job import Job
 
 TINY = {
     "train.steps": 20,
@@ -78,18 +78,18 @@ def tiny_job(data_root: Path):
         point = Point(
             method, "", "digits", codebook_size, 4, seed, TINY | settings, tuple(settings)
         )
-        return jobs.resolve(point, stages, "demo", data_root)
+        return resolve.resolve(point, stages, "demo", data_root)
 
     return make
 
 
 @pytest.fixture
-def bench(data_root: Path):
-    """``bench(job, results)`` -> the work bench of a queued job."""
+def workspace(data_root: Path):
+    """``workspace(job, results)`` -> the work workspace of a queued job."""
 
-    def make(job: Job, results: Path) -> Bench:
+    def make(job: Job, results: Path) -> Workspace:
         folder = job.queue(results)
-        return Bench(
+        return Workspace(
             Job.load(folder), folder, results, torch.device("cpu"), threads=1, data_root=data_root
         )
 

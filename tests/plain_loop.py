@@ -21,10 +21,10 @@ from torch.distributions import (
 )
 from torch.nn import functional
 
-from collapsebench import train
+from collapsebench.job import train
+from collapsebench.job.model import DiscreteVAE
 from collapsebench.methods.dvae import DVAE
 from collapsebench.methods.edvae import EdVAE
-from collapsebench.model import DiscreteVAE
 from collapsebench.quantizer import Quantizer
 from collapsebench.settings import PAPER_STEPS, Train
 
@@ -40,7 +40,7 @@ def losses(model: DiscreteVAE, images: np.ndarray, settings: Train, seed: int) -
     cpu = torch.device("cpu")
     model.to(memory_format=torch.contiguous_format).train()
     data = torch.from_numpy(images).permute(0, 3, 1, 2).float().div(255).contiguous()
-    order = train.Order(len(images), settings.batch_size, seed, cpu)
+    batches = train.Batches(len(images), settings.batch_size, seed, cpu)
     rates = settings.learning_rate
     groups = [
         {"params": [*model.encoder.parameters(), *model.decoder.parameters()], "lr": rates},
@@ -50,14 +50,14 @@ def losses(model: DiscreteVAE, images: np.ndarray, settings: Train, seed: int) -
     optimizer = torch.optim.Adam(groups, foreach=False)
     torch.manual_seed(seed + 1)
     with torch.no_grad():
-        model.quantizer.initialize(model.encoder(data[order.batch(0)]))
+        model.quantizer.initialize(model.encoder(data[batches.batch(0)]))
     for step in range(settings.steps):
         t = torch.tensor(step * PAPER_STEPS / settings.horizon)
         rate = float(train.learning_rate(t, settings))
         for group, start in zip(optimizer.param_groups, base, strict=True):
             group["lr"] = start * rate / settings.learning_rate
         model.quantizer.anneal(t)
-        x = data[order.batch(step)]
+        x = data[batches.batch(step)]
         z_e = model.encoder(x)
         z_q, own_loss, tokens = quantize(model.quantizer, z_e)
         loss = model.quantizer.reconstruction_loss(model.decoder(z_q), x) + own_loss

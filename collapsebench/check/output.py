@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
-from collapsebench import store
 from collapsebench.check.verdicts import (
     EXIT_CODES,
     MISSING,
@@ -19,6 +18,7 @@ from collapsebench.check.verdicts import (
     exit_code,
     overall,
 )
+from collapsebench.results import tables
 
 COLOURS = {OK: "brightgreen", UNSURE: "yellow", MISSING: "lightgrey", WORSE: "red"}
 GITHUB = {WORSE: "error", MISSING: "error", UNSURE: "warning", OK: "notice"}
@@ -79,7 +79,7 @@ def junit(findings: Sequence[Finding], path: Path) -> None:
         if f.verdict in tags:
             ElementTree.SubElement(case, tags[f.verdict], message=f"{f.verdict}: {f.text}")
     document = ElementTree.ElementTree(suite)
-    store.replace_atomically(
+    tables.replace_atomically(
         path, lambda p: document.write(p, "utf-8", xml_declaration=True), ElementTree.parse
     )
 
@@ -87,7 +87,7 @@ def junit(findings: Sequence[Finding], path: Path) -> None:
 def badge(findings: Sequence[Finding], path: Path) -> None:
     """A shields.io endpoint file."""
     verdict = overall(findings)
-    store.write_json(
+    tables.write_json(
         path,
         {
             "schemaVersion": 1,

@@ -6,9 +6,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from collapsebench import baselines
-from collapsebench.check import level2, level3
+from collapsebench.check import frozen, paper
 from collapsebench.check.verdicts import Finding
+from collapsebench.results import baselines
 from collapsebench.settings import UserError
 
 
@@ -42,33 +42,33 @@ def check(levels: Sequence[int], request: Request) -> list[Finding]:
     return found
 
 
-def tensors(request: Request) -> list[Finding]:
+def level0(request: Request) -> list[Finding]:
     """Level 0; loads torch."""
-    from collapsebench.check import level0
+    from collapsebench.check import tensors
 
-    return level0.run(baselines.file(level0.FILE, request.given))
+    return tensors.run(baselines.file(tensors.FILE, request.given))
 
 
-def trajectories(request: Request) -> list[Finding]:
+def level1(request: Request) -> list[Finding]:
     """Level 1; loads torch."""
-    from collapsebench.check import level1
+    from collapsebench.check import trajectories
 
-    return level1.run(baselines.file(level1.FILE, request.given))
+    return trajectories.run(baselines.file(trajectories.FILE, request.given))
 
 
-def frozen_rows(request: Request) -> list[Finding]:
+def level2(request: Request) -> list[Finding]:
     """Level 2."""
-    return level2.run(request.tag, request.results, request.given)
+    return frozen.run(request.tag, request.results, request.given)
 
 
-def paper(request: Request) -> list[Finding]:
+def level3(request: Request) -> list[Finding]:
     """Level 3."""
-    return level3.run(request.results, request.grid, request.given)
+    return paper.run(request.results, request.grid, request.given)
 
 
 LEVELS: dict[int, Callable[[Request], list[Finding]]] = {
-    0: tensors,
-    1: trajectories,
-    2: frozen_rows,
-    3: paper,
+    0: level0,
+    1: level1,
+    2: level2,
+    3: level3,
 }

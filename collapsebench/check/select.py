@@ -10,8 +10,8 @@ from typing import Any
 
 import pandas as pd
 
-from collapsebench import baselines, store
 from collapsebench.check.rows import CELL
+from collapsebench.results import baselines, tables
 from collapsebench.settings import UserError, did_you_mean
 
 
@@ -38,7 +38,7 @@ def of_tag(tag: str, given: Path | None = None) -> Selection:
     """
     folder = baselines.find(tag, given)
     baselines.manifest(folder)
-    return Selection(tag, store.read(folder, "metrics"), store.read(folder, "runs"), {})
+    return Selection(tag, tables.read(folder, "metrics"), tables.read(folder, "runs"), {})
 
 
 def of_grid(results: Path, name: str) -> Selection:
@@ -100,6 +100,6 @@ def _of_jobs(
     jobs = list(jobs)
     ids = {job["job_id"] for job in jobs}
     metrics, runs = (
-        current(store.read(results, table, jobs=ids), jobs) for table in ("metrics", "runs")
+        current(tables.read(results, table, jobs=ids), jobs) for table in ("metrics", "runs")
     )
     return Selection(name, metrics, runs, grid)

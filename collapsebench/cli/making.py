@@ -16,15 +16,15 @@ from collapsebench.settings import UserError
 @app.command()
 def doctor(results: Results = Path("results"), data_root: DataRoot = None) -> None:
     """What this installation and this folder have, and what is wrong with them."""
-    from collapsebench import checkup
+    from collapsebench.cli import doctor
 
-    raise SystemExit(checkup.print_findings(checkup.findings(results, data_root)))
+    raise SystemExit(doctor.print_findings(doctor.findings(results, data_root)))
 
 
 @app.command("new-method")
 def new_method(name: str, folder: Annotated[Path, typer.Option("--out", "-o")] = Path()) -> None:
     """Write a method file to start from; it passes test-method as it is."""
-    from collapsebench import scaffold
+    from collapsebench.author import scaffold
 
     path = scaffold.new_method(name, folder)
     print(f"{path}: edit it, then\n  collapsebench test-method {path}")
@@ -34,7 +34,7 @@ def new_method(name: str, folder: Annotated[Path, typer.Option("--out", "-o")] =
 @app.command("test-method")
 def test_method(method: str) -> None:
     """Check a method file (or a shipped method) against the contract."""
-    from collapsebench import scaffold
+    from collapsebench.author import scaffold
 
     raise SystemExit(scaffold.test_method(method))
 
@@ -59,7 +59,8 @@ def data_prepare(
     path: FolderPath = None,
 ) -> None:
     """Decode a dataset once, so that jobs start in seconds; or fetch the Inception weights."""
-    from collapsebench.datasets import _commands, data_root
+    from collapsebench.cli import data
+    from collapsebench.datasets import data_root
 
     name = dataset or what
     if not name:
@@ -69,24 +70,26 @@ def data_prepare(
 
         print(fidelity.download_inception(fidelity.hub_weights()))
     else:
-        print(_commands.prepare(name, folder_settings(path), data_root(root), download))
+        print(data.prepare(name, folder_settings(path), data_root(root), download))
 
 
 @data.command("verify")
 def data_verify(dataset: DatasetName, root: Root = None, path: FolderPath = None) -> None:
     """Compare the decoded arrays of a dataset with their recorded hashes."""
-    from collapsebench.datasets import _commands, data_root
+    from collapsebench.cli import data
+    from collapsebench.datasets import data_root
 
-    print(_commands.verify(dataset, folder_settings(path), data_root(root)))
+    print(data.verify(dataset, folder_settings(path), data_root(root)))
 
 
 @data.command("list")
 def data_list(root: Root = None, as_json: Json = False) -> None:
     """What is there, where, how large, and its hash."""
-    from collapsebench.datasets import _commands, data_root
+    from collapsebench.cli import data
+    from collapsebench.datasets import data_root
 
-    rows = _commands.listing(folder_settings(None), data_root(root))
-    show([asdict(row) for row in rows]) if as_json else _commands.print_listing(rows)
+    rows = data.listing(folder_settings(None), data_root(root))
+    show([asdict(row) for row in rows]) if as_json else data.print_listing(rows)
 
 
 def folder_settings(path: Path | None) -> Any:

@@ -89,8 +89,8 @@ def choice(
     seeds: int | None, settings: list[str] | None, only: str | None, data_root: Path | None,
 ) -> Any:  # fmt: skip
     """The options that say what to run, as one ``plan.Choice``."""
-    from collapsebench.grid import SEEDS
-    from collapsebench.plan import Choice
+    from collapsebench.plan.forecast import Choice
+    from collapsebench.plan.grid import SEEDS
 
     return Choice(
         grid=grid,

@@ -88,7 +88,7 @@ def compare(
 
     Two tags, two folders, or two settings: collapsebench compare method=edvae method=dvae -r demo
     """
-    from collapsebench import compare as comparison
+    from collapsebench.check import compare as comparison
 
     lines = comparison.compare(a, b, baselines, results=results)
     show([asdict(line) for line in lines]) if as_json else print(comparison.text(lines, a, b))
@@ -105,7 +105,7 @@ def freeze(
     ] = False,
 ) -> None:
     """Keep a grid's rows as a baseline that later runs are held against."""
-    from collapsebench import freeze as freezer
+    from collapsebench.check import freeze as freezer
 
     if not tag and not trajectories:
         raise UserError("say what: freeze TAG, or: freeze --trajectories")
@@ -128,9 +128,9 @@ def inspect(
     out: Annotated[Path, typer.Option("--out", "-o")] = Path("inspection"),
 ) -> None:
     """Did a codebook collapse, where and how? Any tokenizer's tokens, nothing trained."""
-    from collapsebench.report import inspection
+    from collapsebench import inspect
 
-    print(inspection.run(tokens, codebook_size, codebook, codebooks, images, to.split(","), out))
+    print(inspect.run(tokens, codebook_size, codebook, codebooks, images, to.split(","), out))
 
 
 @app.command()
@@ -140,7 +140,7 @@ def export(
     results: Results = Path("results"),
 ) -> None:
     """All rows of one table in one file."""
-    from collapsebench import overview
+    from collapsebench.cli.status import export as write
 
-    count = overview.export(results, table, out)
+    count = write(results, table, out)
     print(f"{count} rows in {out}")

@@ -37,7 +37,7 @@ from collapsebench.settings import STAGES
 @app.command("list")
 def list_(as_json: Json = False) -> None:
     """What there is: methods, networks, datasets, grids."""
-    from collapsebench.listing import listing, print_listing
+    from collapsebench.cli.listing import listing, print_listing
 
     show(listing()) if as_json else print_listing(listing())
 
@@ -52,8 +52,8 @@ def plan(
     as_json: Json = False,
 ) -> None:  # fmt: skip
     """What a grid would do: jobs, what is done, what it costs, what is missing."""
-    from collapsebench import plan as plans
     from collapsebench.launch import devices
+    from collapsebench.plan import forecast as plans
 
     chosen = choice(grid, scale, method, network, dataset, codebook_size, code_dim, seed, seeds,
                     set_, only, data_root)  # fmt: skip
@@ -117,11 +117,11 @@ def job(
     checkpoint_s: Annotated[float, typer.Option()] = 60.0,
 ) -> None:
     """Run what one job is missing; what launchers start."""
-    from collapsebench.launch import work
+    from collapsebench.job import process
 
-    order = work.Order(folder, tuple(stages.split(",")), threads, launcher, launcher_job,
+    order = process.Order(folder, tuple(stages.split(",")), threads, launcher, launcher_job,
                        limit_s, wait, parent, checkpoint_s)  # fmt: skip
-    raise SystemExit(work.main(order))
+    raise SystemExit(process.main(order))
 
 
 @app.command()
@@ -132,13 +132,14 @@ def status(
     as_json: Json = False,
 ) -> None:
     """Where every job of a grid stands."""
-    from collapsebench import overview
+    from collapsebench.cli import status as said
+    from collapsebench.results.status import status as states
 
     if watch:
-        overview.watch(results, grid)
+        said.watch(results, grid)
         return
-    found = overview.status(results, grid)
-    show(found) if as_json else overview.print_status(found)
+    found = states(results, grid)
+    show(found) if as_json else said.print_status(found)
 
 
 @app.command()
@@ -148,9 +149,9 @@ def logs(
     results: Results = Path("results"),
 ) -> None:
     """What one job printed."""
-    from collapsebench import overview
+    from collapsebench.cli.status import print_log
 
-    overview.print_log(results, job, follow)
+    print_log(results, job, follow)
 
 
 @app.command()
@@ -187,6 +188,6 @@ def gc(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would go.")] = False,
 ) -> None:
     """Remove large files of complete jobs; never a row, a setting or a log."""
-    from collapsebench import housekeeping
+    from collapsebench.results import gc
 
-    print(housekeeping.gc(results, grid, tuple(filter(None, keep.split(","))), dry_run))
+    print(gc.gc(results, grid, tuple(filter(None, keep.split(","))), dry_run))

@@ -9,6 +9,7 @@ scikit-learn, so that jobs can be planned in no time and without data.
 from __future__ import annotations
 
 import hashlib
+import importlib
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -22,7 +23,7 @@ from collapsebench.datasets import _cache
 from collapsebench.datasets._cache import Source
 from collapsebench.settings import Data, UserError
 
-__all__ = ["Dataset", "Images", "Source", "absent", "cut", "data_root", "mixed", "tenth"]
+__all__ = ["Dataset", "Images", "Source", "absent", "cut", "data_root", "label", "mixed", "tenth"]
 
 
 @dataclass(frozen=True)
@@ -51,12 +52,14 @@ class Dataset:
         label: the printed name, "LSUN church".
         version: of the preprocessing and the splits, bumped by hand; part of every id.
         image_size: height and width in pixels; 0 where the settings decide.
+        train_images: size of the train split; 0 where it is not known beforehand.
         paper_split: the split that the authors' code evaluated on, "test" or "val".
     """
 
     label: ClassVar[str] = ""
     version: ClassVar[int] = 1
     image_size: ClassVar[int] = 0
+    train_images: ClassVar[int] = 0
     paper_split: ClassVar[str] = "test"
 
     @property
@@ -121,6 +124,15 @@ class Dataset:
         identity = settings_.identity(settings)
         what = {"version": self.version, "content": content, "settings": identity}
         return _cache.place(root, f"{self.name}-{settings_.digest(what)}")
+
+
+def label(name: str) -> str:
+    """The printed name of a shipped dataset; of any other, its name."""
+    if not (Path(__file__).parent / f"{name}.py").is_file():
+        return name
+    module = importlib.import_module(f"{__name__}.{name}")
+    own = [value for value in vars(module).values() if isinstance(value, type)]
+    return next(c.label for c in own if issubclass(c, Dataset) and c.__module__ == module.__name__)
 
 
 def data_root(explicit: Path | None) -> Path:

@@ -43,6 +43,7 @@ class CelebA(Dataset):
 
     label = "CelebA"
     image_size = 64
+    train_images = 162_770
     paper_split = "val"
     content = "00d2c5bc6d35e252742224ab0c1e8fcb"  # published MD5 of img_align_celeba.zip
 

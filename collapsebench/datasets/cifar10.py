@@ -29,6 +29,7 @@ class CIFAR10(Dataset):
 
     label = "CIFAR10"
     image_size = 32
+    train_images = 48_000
     content = "c58f30108f718f92721af3b95e74349a"  # published MD5 of cifar-10-python.tar.gz
 
     def content_hash(self, settings: Data, root: Path) -> str:

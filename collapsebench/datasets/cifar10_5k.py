@@ -28,8 +28,9 @@ PER_BATCH = 1_000
 class CIFAR10Small(Dataset):
     """The head of each official CIFAR10 batch, or an archive of just these."""
 
-    label = "CIFAR10 5k"
+    label = "CIFAR10-5k"
     image_size = 32
+    train_images = 4_500
     content = "4f56834a25ced655"  # SHA-256 of x_train, x_test, 16 digits
 
     def content_hash(self, settings: Data, root: Path) -> str:

@@ -25,6 +25,7 @@ class Digits(Dataset):
 
     label = "digits"
     image_size = 32
+    train_images = 1_297
     content = "8f26b2bd9d135c25"  # SHA-256 of the 8 x 8 values as uint8, first 16 digits
 
     def content_hash(self, settings: Data, root: Path) -> str:

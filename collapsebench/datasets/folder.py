@@ -144,6 +144,6 @@ def _hash(folder: Path, names: list[str]) -> str:
 
 
 def _remember(path: Path, value: dict[str, str]) -> None:
-    from collapsebench.store import write_json
+    from collapsebench.results.tables import write_json
 
     write_json(path, value)

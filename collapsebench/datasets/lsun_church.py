@@ -33,8 +33,9 @@ ADVICE = (
 class LSUNChurch(Dataset):
     """LSUN churches from the official LMDB files."""
 
-    label = "LSUN church"
+    label = "LSUN Church"
     image_size = 128
+    train_images = 124_227
     content = "lsun-church-outdoor-126227-300"  # no checksum is published: the numbers of entries
     entries: ClassVar[dict[str, int]] = {TRAIN: 126_227, VAL: 300}
 

@@ -25,6 +25,7 @@ class Patches(Dataset):
 
     label = "patches"
     image_size = 32
+    train_images = 5_300
     content = "c1ef34f251839d4a"  # SHA-256 of the two JPEG files, first 16 digits
 
     def content_hash(self, settings: Data, root: Path) -> str:

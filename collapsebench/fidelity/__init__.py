@@ -20,8 +20,6 @@ from collapsebench.fidelity.weights import (
     inception_weights,
 )
 
-implementation: int = 1  # bumped when a number of the score stage changes; part of its id
-
 __all__ = [
     "EXTRACTORS",
     "Extractor",
@@ -30,7 +28,6 @@ __all__ = [
     "features",
     "frechet_distance",
     "hub_weights",
-    "implementation",
     "inception_named",
     "inception_weights",
     "load_extractor",

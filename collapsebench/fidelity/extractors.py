@@ -20,7 +20,7 @@ from collapsebench.fidelity.weights import (
     inception_weights,
     read_weights,
 )
-from collapsebench.labels import INCEPTION
+from collapsebench.quantities import INCEPTION
 from collapsebench.settings import UserError, did_you_mean
 
 Progress = Callable[[int, int], None]  # images done, images in all

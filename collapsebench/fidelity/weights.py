@@ -16,8 +16,8 @@ from pathlib import Path
 import torch
 from torch_fidelity.feature_extractor_inceptionv3 import URL_INCEPTION_V3
 
+from collapsebench.results.tables import replace_atomically
 from collapsebench.settings import UserError
-from collapsebench.store import replace_atomically
 
 INCEPTION_SHA256 = "6726825d0af5f729cebd5821db510b11b1cfad8faad88a03f1befd49fb9129b2"
 VARIABLE = "COLLAPSEBENCH_INCEPTION_WEIGHTS"

@@ -13,11 +13,11 @@ from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
-from collapsebench.jobs import Job
 from collapsebench.launch.local import Event, Running
-from collapsebench.launch.outcomes import progress
 from collapsebench.launch.tasks import Task
-from collapsebench.store import STATUSES
+from collapsebench.plan.job import Job
+from collapsebench.results.status import progress
+from collapsebench.results.tables import STATUSES
 
 SAY_S = 60.0  # between two lines about running jobs where there is no terminal
 COLLAPSING = 0.5  # a perplexity below this share of its earlier best is worth a word

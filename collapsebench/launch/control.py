@@ -8,10 +8,10 @@ import signal
 from collections.abc import Sequence
 from pathlib import Path
 
-from collapsebench import claims, overview
-from collapsebench.jobs import Job
+from collapsebench.job.stop import CANCEL
 from collapsebench.launch import slurm, start, tasks
-from collapsebench.launch.stop import CANCEL
+from collapsebench.plan.job import Job
+from collapsebench.results import claims, status
 from collapsebench.settings import UserError
 
 
@@ -52,9 +52,9 @@ def retry(
     """
     if bool(words) == failed:
         raise UserError("say what: retry JOB, or retry --failed")
-    states = {row["job_id"]: row["status"] for row in overview.status(results, grid)}
+    states = {row["job_id"]: row["status"] for row in status.status(results, grid)}
     wrong = {word: states[f.name] for word in words
-             if states[(f := overview.find(results, word)).name] not in start.FAILED}  # fmt: skip
+             if states[(f := status.find(results, word)).name] not in start.FAILED}  # fmt: skip
     if wrong:
         word, state = next(iter(wrong.items()))
         raise UserError(f"job {word} did not fail: it is {state}")
@@ -68,8 +68,8 @@ def retry(
 
 def chosen(words: Sequence[str], grid: str | None, results: Path) -> list[Path]:
     """Folders of the named jobs and of a grid's jobs."""
-    found = [overview.find(results, word) for word in words]
+    found = [status.find(results, word) for word in words]
     if grid is not None:
-        jobs = overview.load_grid(results, grid)["jobs"]
+        jobs = status.load_grid(results, grid)["jobs"]
         found += [results / "jobs" / job["job_id"] for job in jobs]
     return [folder for folder in dict.fromkeys(found) if folder.exists()]

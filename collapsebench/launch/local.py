@@ -9,12 +9,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from collapsebench import claims, store
-from collapsebench.jobs import Job
+from collapsebench.job.process import CHECKPOINT_S, TAKEN, Order, spawn
+from collapsebench.job.stop import CANCEL, Signals
 from collapsebench.launch.outcomes import record, status_of
-from collapsebench.launch.stop import CANCEL, Signals
 from collapsebench.launch.tasks import Slot, Task, again
-from collapsebench.launch.work import CHECKPOINT_S, TAKEN, Order, spawn
+from collapsebench.plan.job import Job
+from collapsebench.results import claims, tables
 
 POLL_S = 0.2
 LOOK_S = 1.0  # between two looks at a job that somebody else holds
@@ -159,7 +159,7 @@ class Crew:
     def _over(self) -> bool:
         """Whether nothing more is to be started."""
         late = self.rules.until is not None and time.time() > self.rules.until
-        failed = any(s not in (*store.FINAL, "interrupted") for s in self.statuses.values())
+        failed = any(s not in (*tables.FINAL, "interrupted") for s in self.statuses.values())
         return late or self.broken or (self.rules.fail_fast and failed)
 
     def _next(self) -> Task | None:

@@ -11,14 +11,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from collapsebench.job.process import Order, spawn
+from collapsebench.job.stop import Signals
 from collapsebench.launch import site
 from collapsebench.launch.local import Event, Rules
 from collapsebench.launch.outcomes import record, status_of
-from collapsebench.launch.stop import Signals
 from collapsebench.launch.tasks import Task, again
-from collapsebench.launch.work import Order, spawn
+from collapsebench.results.tables import FINAL
 from collapsebench.settings import UserError
-from collapsebench.store import FINAL
 
 POLL_S = 0.5
 HANDED_ON = "COLLAPSEBENCH_"  # environment variables that reach the workers

@@ -21,10 +21,11 @@ from typing import Any
 
 import psutil
 
-from collapsebench import costs, store
+from collapsebench.job.process import Order, spawn
 from collapsebench.launch import limits, site
 from collapsebench.launch.tasks import FIRST, Task
-from collapsebench.launch.work import Order, spawn
+from collapsebench.plan import costs
+from collapsebench.results import tables
 from collapsebench.settings import UserError
 
 POLL_S = 5.0
@@ -194,7 +195,7 @@ def active() -> set[str]:
 
 def note_queued(folder: Path, job_id: str) -> None:
     """Writes an id into ``queued.json``."""
-    store.write_json(folder / "queued.json", {"slurm": [*queued_ids(folder), job_id]})
+    tables.write_json(folder / "queued.json", {"slurm": [*queued_ids(folder), job_id]})
 
 
 def queued_ids(folder: Path) -> list[str]:

@@ -10,15 +10,16 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from collapsebench import plan as plans
-from collapsebench import provenance, store
-from collapsebench.grid import Grid
-from collapsebench.jobs import Job, finished, pending
-from collapsebench.launch import devices, local, ray, site, slurm, tasks, work
+from collapsebench.job import process
+from collapsebench.launch import devices, local, ray, site, slurm, tasks
 from collapsebench.launch.board import Board, duration, name
 from collapsebench.launch.limits import deadline, seconds
-from collapsebench.launch.outcomes import last_said, log_tail
 from collapsebench.launch.tasks import Task
+from collapsebench.plan import forecast as plans
+from collapsebench.plan.grid import Grid
+from collapsebench.plan.job import Job, finished, pending
+from collapsebench.results import provenance, tables
+from collapsebench.results.status import last_said, log_tail
 from collapsebench.settings import UserError, did_you_mean
 
 FAILED = ("error", "timeout", "out_of_memory", "cancelled")
@@ -138,9 +139,9 @@ def rules(options: Options) -> local.Rules:
     )
 
 
-def order(options: Options) -> work.Order:
+def order(options: Options) -> process.Order:
     """What a queued job is told, but for its folder and stages."""
-    return work.Order(
+    return process.Order(
         Path(),
         launcher="slurm",
         limit_s=seconds("--timeout", options.timeout) or 0.0,
@@ -152,7 +153,7 @@ def order(options: Options) -> work.Order:
 def checkpoint_s(options: Options) -> float:
     """Seconds between two checkpoints."""
     found = seconds("--checkpoint", options.checkpoint)
-    return work.CHECKPOINT_S if found is None else found
+    return process.CHECKPOINT_S if found is None else found
 
 
 def gpus(options: Options) -> tuple[str, ...]:
@@ -172,7 +173,7 @@ def set_environment(choice: plans.Choice, options: Options) -> None:
     if options.weights is not None:
         os.environ["COLLAPSEBENCH_INCEPTION_WEIGHTS"] = str(options.weights.resolve())
     if options.allow_unverified_weights:
-        os.environ[work.ALLOW_UNVERIFIED] = "1"
+        os.environ[process.ALLOW_UNVERIFIED] = "1"
 
 
 def ask(found: plans.Plan) -> bool:
@@ -189,10 +190,10 @@ def write_grid(grid: Grid, jobs: Sequence[Job], results: Path, argv: Sequence[st
     names = ("job_id", "config_id", "comparison_id", "stage_ids", "method", "label", "kind",
              "network", "dataset", "codebook_size", "code_dim", "seed", "scale",
              "settings_label", "settings")  # fmt: skip
-    store.write_json(
+    tables.write_json(
         results / "grids" / f"{grid.name}.json",
         {
-            "schema_version": store.SCHEMA_VERSION,
+            "schema_version": tables.SCHEMA_VERSION,
             "name": grid.name,
             "title": grid.title,
             "reproduces": list(grid.reproduces),
@@ -209,18 +210,18 @@ def in_this_process(todo: Sequence[Task], results: Path) -> int:
     """Everything in one process; an exception in a stage shows its whole traceback."""
     import torch
 
-    from collapsebench import runner
-    from collapsebench.bench import Bench
+    from collapsebench.job import runner
+    from collapsebench.job.workspace import Workspace
 
     for task in todo:
         folder = task.job.queue(results)
         device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        threads = work.first_threads(folder, provenance.cores())
+        threads = process.first_threads(folder, provenance.cores())
         torch.set_num_threads(threads)
-        bench = Bench(Job.load(folder), folder, results, device, threads)
-        runner.run(bench, task.stages)
-        if bench.error is not None:
-            raise bench.error
+        workspace = Workspace(Job.load(folder), folder, results, device, threads)
+        runner.run(workspace, task.stages)
+        if workspace.error is not None:
+            raise workspace.error
     return 0
 
 

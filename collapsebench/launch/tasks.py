@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from collapsebench import provenance
-from collapsebench.jobs import Job, finished, pending
+from collapsebench.plan.job import Job, finished, pending
+from collapsebench.results import provenance
 
 FIRST = ("train", "encode")  # breadth first: every cell through these, then the rest
 

@@ -22,7 +22,6 @@ from collapsebench.quantizer import Incompatible, Quantized, Quantizer
 class Continuous(Quantizer):
     label = "continuous"
     network = "vqvae"
-    capturable = True
     codebooks = 0
 
     def forward(self, z_e: Tensor) -> Quantized:

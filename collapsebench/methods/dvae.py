@@ -35,7 +35,6 @@ from collapsebench.settings import NonNegative
 class DVAE(Quantizer):
     label = "dVAE"
     network = "dalle"
-    capturable = True
 
     @dataclass(frozen=True)
     class Settings:

@@ -39,7 +39,6 @@ from collapsebench.settings import NonNegative, PositiveFloat
 class EdVAE(Quantizer):
     label = "EdVAE"
     network = "dalle"
-    capturable = True
     for_dataset = {"celeba": {"beta": 1e-7}, "lsun_church": {"beta": 1e-7}}  # appendix C
 
     @dataclass(frozen=True)

@@ -36,7 +36,6 @@ from collapsebench.settings import NonNegative, PositiveFloat
 class GSVQVAE(Quantizer):
     label = "GS-VQ-VAE"
     network = "vqvae"
-    capturable = True
 
     @dataclass(frozen=True)
     class Settings:

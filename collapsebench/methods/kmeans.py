@@ -33,7 +33,6 @@ RARE = 1e-3  # of the mean count: below it a code is moved
 class KMeans(Quantizer):
     label = "k-means"
     network = "vqvae"
-    capturable = True
 
     @dataclass(frozen=True)
     class Settings:

@@ -25,7 +25,6 @@ from collapsebench.settings import NonNegative
 class RandomCodes(Quantizer):
     label = "random codes"
     network = "vqvae"
-    capturable = True
 
     @dataclass(frozen=True)
     class Settings:

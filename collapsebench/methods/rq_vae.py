@@ -40,7 +40,6 @@ from collapsebench.settings import NonNegative, Positive, PositiveFloat, Share
 class RQVAE(Quantizer):
     label = "RQ-VAE"
     network = "vqvae"
-    capturable = True
 
     @dataclass(frozen=True)
     class Settings:

@@ -39,7 +39,6 @@ from collapsebench.settings import NonNegative
 class SQVAE(Quantizer):
     label = "SQ-VAE"
     network = "sqvae"
-    capturable = True
 
     @dataclass(frozen=True)
     class Settings:

@@ -33,7 +33,6 @@ from collapsebench.settings import Count, NonNegative, Positive, Share
 class VQSTEPP(Quantizer):
     label = "VQ-STE++"
     network = "vqvae"
-    capturable = True
 
     @dataclass(frozen=True)
     class Settings:

@@ -30,7 +30,6 @@ from collapsebench.settings import NonNegative, PositiveFloat
 class VQVAE(Quantizer):
     label = "VQ-VAE"
     network = "vqvae"
-    capturable = True
 
     @dataclass(frozen=True)
     class Settings:

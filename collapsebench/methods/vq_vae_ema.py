@@ -40,7 +40,6 @@ from collapsebench.settings import NonNegative, PositiveFloat, Share
 class VQVAEEMA(Quantizer):
     label = "VQ-VAE-EMA"
     network = "vqvae"
-    capturable = True
 
     @dataclass(frozen=True)
     class Settings:

@@ -16,8 +16,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from collapsebench import store
 from collapsebench.prior.network import PixelSNAIL
+from collapsebench.results import tables
 from collapsebench.settings import Prior, UserError, digest, plain
 
 CURVE_POINTS = 500  # of a stored curve, at most
@@ -281,7 +281,7 @@ def save(
         "rng": torch.get_rng_state(),
         "cuda_rng": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
     }
-    store.replace_atomically(path, lambda p: torch.save(content, p), load)
+    tables.replace_atomically(path, lambda p: torch.save(content, p), load)
 
 
 def load(path: Path) -> dict[str, Any]:

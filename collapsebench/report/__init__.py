@@ -11,19 +11,18 @@ import matplotlib
 from rich.console import Console
 
 from collapsebench.report import bundle as bundles
-from collapsebench.report import page, tables
-from collapsebench.report.blocks import IMAGES, Blocks, collect
+from collapsebench.report import page, sections, tables
+from collapsebench.report.blocks import Blocks, collect
 from collapsebench.report.data import ReportData
 from collapsebench.report.figures import Figure
-from collapsebench.report.rows import grids
 from collapsebench.report.style import apply_style
 from collapsebench.report.tables import Table
+from collapsebench.results.grids import grids
 from collapsebench.settings import UserError, did_you_mean
 
 FORMATS = {"md": tables.to_markdown, "csv": tables.to_csv, "latex": tables.to_latex}
 SUFFIXES = {"md": "md", "csv": "csv", "latex": "tex"}
 ALL = ("html", *FORMATS)
-TERMINAL = ("Your method", "Tables", "Failures")  # sections without drawings
 
 
 def build(
@@ -64,7 +63,7 @@ def _write(data: ReportData, folder: Path, images: bool, to: Sequence[str], bund
     with matplotlib.rc_context():
         folder.mkdir(parents=True, exist_ok=True)
         apply_style()
-        blocks = collect(data, without=() if images else IMAGES)
+        blocks = collect(data, without=() if images else sections.PICTURES)
         if {"html", "latex"} & set(to):
             _write_figures(blocks, folder / "figures")
         _write_tables(blocks, folder / "tables", to)
@@ -122,7 +121,7 @@ def to_terminal(grid: str, results: Path, *, baselines: Path | None = None) -> N
     data = ReportData(grid, results, baselines)
     console = Console()
     console.print(f"[bold]{data.grid['title']}[/]  {page.scale_words(data)}")
-    for block in collect(data, only=TERMINAL).all():
+    for block in collect(data, only=sections.IN_TERMINAL).all():
         if isinstance(block, Table):
             console.print(tables.to_terminal(block))
             for note in (*block.notes, *block.todo):

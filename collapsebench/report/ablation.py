@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
+from collapsebench.datasets import label as dataset_label
 from collapsebench.report import sweep
 from collapsebench.report.cells import SPREAD, Measure, measured_cell
-from collapsebench.report.data import DATASETS, Group, ReportData
+from collapsebench.report.data import Group, ReportData
 from collapsebench.report.figures import Figure
 from collapsebench.report.style import VARIANT_LINES
 from collapsebench.report.tables import Cell, Row, Table
@@ -36,7 +37,7 @@ def names(keys: list[RowKey]) -> dict[RowKey, str]:
     labels = {}
     for key in keys:
         own = [part for part in key[2].split(", ") if part not in shared]
-        parts = [DATASETS.get(key[0], key[0]), *([key[1]] if len(methods) > 1 else []), *own]
+        parts = [dataset_label(key[0]), *([key[1]] if len(methods) > 1 else []), *own]
         labels[key] = ", ".join(part for part in parts if part)
     return labels
 

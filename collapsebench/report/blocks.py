@@ -14,7 +14,6 @@ from collapsebench.report.figures import Figure
 from collapsebench.report.tables import Log, Table
 
 Block = Table | Figure | Log
-IMAGES = ("Images",)  # what --no-images leaves out
 
 
 @dataclass(frozen=True)

@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from collapsebench import stats
-from collapsebench.baselines import Published, apart
 from collapsebench.report.data import Comparison, Group, ReportData
 from collapsebench.report.tables import Cell, Number, Part
+from collapsebench.results.baselines import Published, apart
 
 SPREAD = "Mean ± SD over seeds (ddof 1)"
 UNFINISHED = ("error", "timeout", "out_of_memory", "cancelled", "interrupted", "stale")

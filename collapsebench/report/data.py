@@ -11,16 +11,16 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from collapsebench import baselines, labels, store
-from collapsebench.baselines import Published
+from collapsebench import quantities
+from collapsebench.datasets import label as dataset_label
 from collapsebench.report import rows
-from collapsebench.report.rows import PAPER_ORDER, Job
+from collapsebench.report.rows import Job
 from collapsebench.report.style import Look, looks
+from collapsebench.results import baselines, tables
+from collapsebench.results.baselines import Published
+from collapsebench.results.grids import read_grid
+from collapsebench.settings import PAPER_METHODS
 
-DATASETS = {
-    "cifar10": "CIFAR10", "cifar10_5k": "CIFAR10-5k", "celeba": "CelebA",
-    "lsun_church": "LSUN Church",
-}  # fmt: skip
 PAPER_CODEBOOK = (512, 16)
 KINDS = ("user", "paper", "extra", "floor")  # order of rows; the paper's own order within one
 
@@ -95,11 +95,11 @@ class ReportData:
     def __init__(
         self, grid: str, results: Path, given: Path | None = None, only_current: bool = True
     ):
-        self.grid = rows.read_grid(grid, results)
+        self.grid = read_grid(grid, results)
         self.paper = baselines.published(given)
         self.places = {"": results} | baselines.tags(given)  # where the rows of a job lie
         jobs = [Job(**rows.known(entry)) for entry in self.grid["jobs"]]
-        jobs += [] if only_current else rows.older(jobs, store.read(results, "runs"))
+        jobs += [] if only_current else rows.older(jobs, tables.read(results, "runs"))
         self.runs = rows.table(results, "runs", jobs)
         self.jobs = rows.with_status(jobs, self.runs)
         for tag, frozen in baselines.beside({job.comparison_id for job in jobs}, given).items():
@@ -135,7 +135,7 @@ class ReportData:
         names = []
         for job in jobs:
             size = f" {job.codebook_size}\u00a0×\u00a0{job.code_dim}" if len(sizes) > 1 else ""
-            names.append(DATASETS.get(job.dataset, job.dataset) + size)
+            names.append(dataset_label(job.dataset) + size)
         return [
             Comparison(job.comparison_id, job.dataset, job.codebook_size, job.code_dim,
                        name if names.count(name) == 1 else f"{name} ({job.comparison_id[:4]})")
@@ -253,7 +253,7 @@ class ReportData:
         row = self.protocols.get(protocol)
         if row is None:
             return {"gfd": "FID or FD", "rfd": "rFID or rFD"}.get(metric, metric)
-        return labels.metric_label(metric, row["extractor"], bool(row["verified"]), row["name"])
+        return quantities.metric_label(metric, row["extractor"], bool(row["verified"]), row["name"])
 
     def rankable(self, protocol: str) -> bool:
         """Whether values under the protocol may be ranked; True where none applies."""
@@ -341,5 +341,6 @@ class ReportData:
 
 def _place(variant: Variant) -> tuple[int, int, str]:
     kind = KINDS.index(variant.kind) if variant.kind in KINDS else len(KINDS)
-    order = PAPER_ORDER.index(variant.method) if variant.method in PAPER_ORDER else len(PAPER_ORDER)
+    paper = PAPER_METHODS
+    order = paper.index(variant.method) if variant.method in paper else len(paper)
     return kind, order, variant.method

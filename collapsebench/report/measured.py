@@ -6,15 +6,9 @@ from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from collapsebench import labels, stats
+from collapsebench import quantities, stats
 from collapsebench.metrics import COLLAPSED_DEFINITION
-from collapsebench.report.cells import (
-    OTHER_TRAINING,
-    UNFINISHED,
-    Measure,
-    mean,
-    measured_cell,
-)
+from collapsebench.report.cells import OTHER_TRAINING, UNFINISHED, Measure, mean, measured_cell
 from collapsebench.report.data import Comparison, Group, ReportData, Variant
 from collapsebench.report.rows import NOT_RUN
 from collapsebench.report.tables import Number, Row, Table, plain
@@ -80,7 +74,7 @@ def _notes(data: ReportData, measures: Sequence[Measure], lines: Sequence[Row]) 
             "the paper's; the difference is no verdict."
         )
     if any(verdict in texts for verdict in ("reproduced", "inconclusive", "differs")):
-        margin = labels.percent(stats.PAPER_MARGIN, 0)
+        margin = quantities.percent(stats.PAPER_MARGIN, 0)
         notes.append(
             f"Reproduced: equivalent to the published mean within {margin} (two one-sided tests); "
             "differs: not so, and different by Welch's test; else inconclusive. The paper's ± "

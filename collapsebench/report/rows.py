@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -10,8 +9,8 @@ from typing import Any
 
 import pandas as pd
 
-from collapsebench import store
-from collapsebench.settings import STAGES, UserError, did_you_mean
+from collapsebench.results import tables
+from collapsebench.settings import PAPER_METHODS, STAGES
 
 READ = {  # columns of large tables that a report needs; the others would double its time to read
     "runs": ("job_id", "comparison_id", "stage", "stage_id", "dataset", "attempt", "status",
@@ -23,7 +22,6 @@ READ = {  # columns of large tables that a report needs; the others would double
     "curves": ("job_id", "stage_id", "step", "metric", "value"),
     "codes": ("job_id", "stage_id", "split", "codebook", "counts"),
 }  # fmt: skip
-PAPER_ORDER = ("vq_vae_ema", "gs_vq_vae", "sq_vae", "vq_ste_pp", "dvae", "edvae")
 NOT_RUN = "not run"
 
 
@@ -65,29 +63,6 @@ class Job:
         return self.settings.get(group, {}).get(name)
 
 
-def read_grid(grid: str, results: Path) -> dict[str, Any]:
-    """The file that `run` left about a grid.
-
-    Raises:
-        UserError: no such grid was run here, or its file cannot be read.
-    """
-    path = results / "grids" / f"{grid}.json"
-    try:
-        found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        return found
-    except FileNotFoundError:
-        raise UserError(
-            f"no grid {grid!r} was run in {results}{did_you_mean(grid, grids(results))}"
-        ) from None
-    except ValueError as error:
-        raise UserError(f"{path} cannot be read: {error}") from None
-
-
-def grids(results: Path) -> list[str]:
-    """Names of the grids that were run here."""
-    return sorted(path.stem for path in (results / "grids").glob("*.json"))
-
-
 def known(entry: Mapping[str, Any]) -> dict[str, Any]:
     """The fields of a job that this report uses, of an entry of a grid's file."""
     names = Job.__dataclass_fields__
@@ -96,7 +71,7 @@ def known(entry: Mapping[str, Any]) -> dict[str, Any]:
 
 def table(folder: Path, name: str, jobs: Sequence[Job]) -> pd.DataFrame:
     """A table's rows of the given jobs, of their stages as the grid wants them now."""
-    frame = store.read(folder, name, jobs={job.job_id for job in jobs}, columns=READ.get(name))
+    frame = tables.read(folder, name, jobs={job.job_id for job in jobs}, columns=READ.get(name))
     stages = {stage_id for job in jobs for stage_id in job.stage_ids.values()}
     any_stage = {job.job_id for job in jobs if not job.stage_ids}
     return frame[frame["stage_id"].isin(stages) | frame["job_id"].isin(any_stage)]
@@ -159,7 +134,7 @@ def frozen(jobs: Sequence[Job], metrics: pd.DataFrame, tag: str) -> list[Job]:
 
 
 def _kind(method: str) -> str:
-    return "paper" if method in PAPER_ORDER else "extra"
+    return "paper" if method in PAPER_METHODS else "extra"
 
 
 FROM_ROW = ("job_id", "config_id", "comparison_id", "method", "label", "network", "dataset",

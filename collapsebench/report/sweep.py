@@ -12,8 +12,9 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, NullFormatter, PercentFormatter
 
 from collapsebench import stats
+from collapsebench.datasets import label as dataset_label
 from collapsebench.report import style
-from collapsebench.report.data import DATASETS, Comparison, Group, ReportData, Variant
+from collapsebench.report.data import Comparison, Group, ReportData, Variant
 from collapsebench.report.style import Drawing
 
 BAND = "band: 95 % t-interval of the mean over seeds; × marks cells in which a seed collapsed"
@@ -80,7 +81,7 @@ def draw(
                 if where == dataset:
                     _line(ax, variant, cells, quantity, tick_text, xlabel)
             _dress(ax, quantity, xlabel if i == len(rows) - 1 else "", ticks, tick_text, j == 0)
-        axes[0, j].set_title(DATASETS.get(dataset, dataset))
+        axes[0, j].set_title(dataset_label(dataset))
         if bound is not None:
             axes[0, j].plot(ticks, [bound(t) for t in ticks], color=style.INK, lw=1, ls="--",
                             label="upper bound")  # fmt: skip

@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
-from collapsebench import freeze
-from collapsebench.check import level2, level3
+from collapsebench.check import freeze
+from collapsebench.check import frozen as level2
+from collapsebench.check import paper as level3
 from collapsebench.check.run import Request, check
 from collapsebench.settings import UserError
 from tests.report.made_up import MadeUp, tables

@@ -6,9 +6,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from collapsebench import baselines, evaluate, jobs, metrics, ops, store
-from collapsebench.check import level0, level1, rows
+from collapsebench import metrics, ops
+from collapsebench.check import rows
+from collapsebench.check import tensors as level0
+from collapsebench.check import trajectories as level1
 from collapsebench.check.records import compare
+from collapsebench.job import encode
+from collapsebench.plan import registry
+from collapsebench.results import baselines, tables
 
 
 def caught(findings):
@@ -60,7 +65,7 @@ def test_a_wrong_sign_in_a_kl_is_caught_by_level_0(monkeypatch, formula, subject
 def test_ema_decay_of_0_9_is_caught_by_level_0_and_level_1(
     monkeypatch, tensors, trajectories, images
 ):
-    method = jobs.method_class("vq_vae_ema")
+    method = registry.method_class("vq_vae_ema")
     build = method.__init__
 
     def hasty(self, codebook_size, code_dim, settings):
@@ -76,14 +81,14 @@ def test_ema_decay_of_0_9_is_caught_by_level_0_and_level_1(
 
 
 def test_a_soft_perplexity_is_caught_by_level_1(monkeypatch, trajectories, images):
-    class Soft(evaluate.Probe):
+    class Soft(encode.Probe):
         def __call__(self, model):
-            x = evaluate.to_pixels(self.images, self.device)
+            x = encode.to_pixels(self.images, self.device)
             posterior = model.quantizer.posterior(model.encode(x))
             soft = metrics.perplexity(posterior.mean(dim=(0, 2, 3)).detach().numpy())
             return super().__call__(model) | {"perplexity": soft}
 
-    monkeypatch.setattr(evaluate, "Probe", Soft)
+    monkeypatch.setattr(encode, "Probe", Soft)
     (finding,) = trained("dvae", trajectories, images)
     assert finding.verdict == "worse"
     assert finding.text.startswith("perplexity[0]")
@@ -99,7 +104,7 @@ def test_a_soft_perplexity_is_caught_by_level_1(monkeypatch, trajectories, image
 def test_a_frozen_codebook_is_caught_by_level_1(
     monkeypatch, trajectories, images, name, member, frozen
 ):
-    monkeypatch.setattr(jobs.method_class(name), member, frozen)
+    monkeypatch.setattr(registry.method_class(name), member, frozen)
     (finding,) = trained(name, trajectories, images)
     assert finding.verdict == "worse"
 
@@ -120,7 +125,7 @@ def test_a_fault_that_all_methods_share_is_laid_at_the_trainers_door(trajectorie
 def frozen():
     """(metric rows, stated sensitivity) of the shipped ten-seed baseline."""
     folder = baselines.find("ci")
-    return store.read(folder, "metrics"), baselines.manifest(folder)["sensitivity"]
+    return tables.read(folder, "metrics"), baselines.manifest(folder)["sensitivity"]
 
 
 def part(frozen: pd.DataFrame, seeds) -> pd.DataFrame:

@@ -6,15 +6,7 @@ from xml.etree import ElementTree
 import pytest
 
 from collapsebench.check import output
-from collapsebench.check.verdicts import (
-    MISSING,
-    OK,
-    UNSURE,
-    WORSE,
-    Finding,
-    exit_code,
-    overall,
-)
+from collapsebench.check.verdicts import MISSING, OK, UNSURE, WORSE, Finding, exit_code, overall
 
 FINDINGS = [
     Finding(0, "edvae", OK, "271 numbers within 1e-05"),

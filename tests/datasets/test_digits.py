@@ -8,7 +8,7 @@ from collapsebench.settings import Data
 
 def test_the_fixed_split_holds_every_digit_once(tmp_path):
     images = Digits().load(Data(), tmp_path)
-    assert images.train.shape == (1297, 32, 32, 3)
+    assert images.train.shape == (Digits.train_images, 32, 32, 3) == (1297, 32, 32, 3)
     assert images.val.shape == images.test.shape == (250, 32, 32, 3)
     assert images.train.dtype == np.uint8
     assert images.content_hash == Digits().content_hash(Data(), tmp_path) == "8f26b2bd9d135c25"

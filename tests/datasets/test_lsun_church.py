@@ -145,5 +145,5 @@ def test_a_truncated_jpeg_is_named_by_its_key(lsun):
 def test_absent_databases_are_named(tmp_path):
     line = LSUNChurch().missing(Data(), tmp_path)
     assert line is not None
-    assert line.startswith(f"LSUN church: no {TRAIN}_lmdb/data.mdb, {VAL}_lmdb/data.mdb in ")
+    assert line.startswith(f"LSUN Church: no {TRAIN}_lmdb/data.mdb, {VAL}_lmdb/data.mdb in ")
     assert str(tmp_path / "lsun") in line

@@ -19,7 +19,7 @@ def test_crops_lie_on_the_stated_grid(split, tmp_path):
         for y in range(0, 393, 8)
         for x in CORNERS[split]
     ]
-    assert len(found) == len(expected) == (5300 if split == "train" else 900)
+    assert len(found) == len(expected) == (Patches.train_images if split == "train" else 900)
     assert Counter(crop.tobytes() for crop in found) == Counter(expected)
 
 

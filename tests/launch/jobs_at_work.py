@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pandas as pd
 
-from collapsebench import store
-from collapsebench.launch.work import Order, main
+from collapsebench.job.process import Order, main
+from collapsebench.results import tables
 
 CONTEXT = multiprocessing.get_context("forkserver")
-CONTEXT.set_forkserver_preload(["collapsebench.runner", "collapsebench.methods.vq_vae"])
+CONTEXT.set_forkserver_preload(["collapsebench.job.runner", "collapsebench.methods.vq_vae"])
 
 
 def start(order: Order, data_root: Path) -> BaseProcess:
@@ -40,15 +40,15 @@ def ended(process: BaseProcess) -> int:
 
 def numbers(results: Path) -> pd.DataFrame:
     """What was measured, in an order of its own."""
-    found = store.read(results, "metrics")
+    found = tables.read(results, "metrics")
     keys = ["job_id", "stage", "split", "metric", "protocol"]
     return found.sort_values(keys).reset_index(drop=True)
 
 
 def assert_committed_once(results: Path) -> None:
     """One final row per stage, no file that cannot be read, nothing left half-written."""
-    runs = store.read(results, "runs")
-    final = runs[runs["status"].isin(store.FINAL)]
+    runs = tables.read(results, "runs")
+    final = runs[runs["status"].isin(tables.FINAL)]
     assert not final.duplicated(["job_id", "stage"]).any()
-    for table in store.SCHEMAS:
-        store.read(results, table)  # warns, which is an error here, about a torn file
+    for table in tables.SCHEMAS:
+        tables.read(results, table)  # warns, which is an error here, about a torn file

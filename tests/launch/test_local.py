@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from collapsebench import store
+from collapsebench.results import tables
 from tests.conftest import tiny_grid
 from tests.launch.jobs_at_work import assert_committed_once
 
@@ -34,7 +34,7 @@ def test_two_runs_on_one_folder_share_the_work(begin, tmp_path):
     said = [run.communicate(timeout=240)[0] for run in runs]
     assert [run.returncode for run in runs] == [0, 0], said
     assert all("tiny: 2 of 2 jobs complete" in text for text in said)
-    rows = store.read(tmp_path / "results", "runs")
+    rows = tables.read(tmp_path / "results", "runs")
     assert sorted(rows["stage"]) == ["encode", "encode", "train", "train"]  # none trained twice
     assert_committed_once(tmp_path / "results")
 
@@ -45,7 +45,7 @@ def test_a_killed_job_is_tried_again(begin, tmp_path):
     said = run.communicate(timeout=240)[0]
     assert run.returncode == 0, said
     assert "error, will be tried again" in said
-    rows = store.read(tmp_path / "results", "runs").set_index("status")
+    rows = tables.read(tmp_path / "results", "runs").set_index("status")
     assert rows.loc["error", "message"] == "killed by SIGKILL"
     assert sorted(rows.loc["done", "stage"]) == ["encode", "train"]
 
@@ -83,7 +83,7 @@ def test_a_cancelled_job_fails_is_retried_and_its_log_is_shown(begin, tmp_path):
 
 def holder(folder, before=0):
     """The claim of the first job that somebody else than ``before`` works on."""
-    from collapsebench import claims
+    from collapsebench.results import claims
 
     for _ in range(6000):
         for path in (folder / "results" / "jobs").glob("*"):

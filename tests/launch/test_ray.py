@@ -9,7 +9,7 @@ import time
 import psutil
 import pytest
 
-from collapsebench import store
+from collapsebench.results import tables
 from tests.conftest import tiny_grid
 from tests.launch.jobs_at_work import assert_committed_once
 
@@ -55,7 +55,7 @@ def checkpointed(folder):
 def assert_went_on(started, folder):
     said = started.communicate(timeout=400)[0]
     assert started.returncode == 0, said
-    rows = store.read(folder / "results", "runs")
+    rows = tables.read(folder / "results", "runs")
     assert sorted(rows["stage"][rows["status"] == "done"]) == ["encode", "train"]
     assert (rows["launcher"] == "ray").all()
     assert_committed_once(folder / "results")

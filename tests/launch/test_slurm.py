@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from collapsebench import store
 from collapsebench.launch import site
 from collapsebench.launch.site import Slurm
 from collapsebench.launch.slurm import arrays, wall_hours
 from collapsebench.launch.tasks import Task
+from collapsebench.results import tables
 from collapsebench.settings import UserError
 from tests.conftest import tiny_grid
 from tests.launch.jobs_at_work import assert_committed_once
@@ -139,7 +139,7 @@ def test_an_array_runs_with_one_job_preempted_and_nothing_is_queued_twice(
     while subprocess.run(["squeue", "-h"], capture_output=True, text=True).stdout.strip():
         time.sleep(1)
 
-    rows = store.read(tmp_path / "results", "runs")
+    rows = tables.read(tmp_path / "results", "runs")
     assert sorted(rows["stage"][rows["status"] == "done"]) == ["encode", "encode", "train", "train"]
     assert (rows["launcher"] == "slurm").all()
     assert_committed_once(tmp_path / "results")

@@ -2,9 +2,9 @@
 
 import pytest
 
-from collapsebench import store
 from collapsebench.launch import tasks
 from collapsebench.launch.tasks import Slot, Task
+from collapsebench.results import tables
 from tests.conftest import ALL
 
 
@@ -21,7 +21,7 @@ def test_train_and_encode_of_all_cells_come_before_any_prior(tiny_job, tmp_path)
 
 def test_only_what_is_missing_becomes_a_task(tiny_job, tmp_path):
     job = tiny_job()
-    store.write(tmp_path, "runs", f"{job.job_id}.train.{job.job_id}.done", [job.key("train")])
+    tables.write(tmp_path, "runs", f"{job.job_id}.train.{job.job_id}.done", [job.key("train")])
     assert [task.stages for task in tasks.tasks([job], tmp_path)] == [("encode",)]
 
 

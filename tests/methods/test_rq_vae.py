@@ -3,7 +3,8 @@ from dataclasses import dataclass
 import pytest
 import torch
 
-from collapsebench import contract, ops
+from collapsebench import ops
+from collapsebench.author import promises
 from collapsebench.methods.rq_vae import RQVAE
 
 # Of the vectors (1, 1) and (2, 1), codes (0, 0) and (3, 0) leave (1, 1) and (-1, 1) over.
@@ -133,7 +134,7 @@ def test_other_settings_keep_the_contract_too(kind):
     class Variant(RQVAE):
         Settings = kind
 
-    assert set(contract.run(Variant).values()) == {""}
+    assert set(promises.run(Variant).values()) == {""}
 
 
 def test_one_depth_gives_tokens_and_codes_without_an_axis_of_depths(z_e):

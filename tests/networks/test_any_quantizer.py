@@ -5,7 +5,7 @@ import dataclasses
 import pytest
 import torch
 
-from collapsebench import registry
+from collapsebench.plan import registry
 from collapsebench.quantizer import Incompatible, Quantizer
 
 FAMILIES = registry.names("networks")

@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from collapsebench import metrics, store
+from collapsebench import metrics
+from collapsebench.results import tables as store
 
 LABELS = {
     "vq_vae_ema": ("VQ-VAE-EMA", "vqvae"),

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from collapsebench.baselines import Published
 from collapsebench.report.cells import verdict
 from collapsebench.report.views import table1, table2, table3, table4
+from collapsebench.results.baselines import Published
 
 
 @pytest.fixture(scope="module")

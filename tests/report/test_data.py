@@ -6,9 +6,9 @@ from dataclasses import replace
 
 import pytest
 
-from collapsebench import store
 from collapsebench.report.data import ReportData
 from collapsebench.report.rows import NOT_RUN
+from collapsebench.results import tables
 from collapsebench.settings import UserError
 from tests.report import made_up
 
@@ -49,8 +49,8 @@ def test_a_job_that_ends_in_scoring_keeps_its_earlier_rows(tmp_path):
 def test_rows_of_another_data_hash_or_precision_get_a_row_of_their_own(tmp_path):
     made_up.MadeUp(tmp_path, methods=("edvae",), stages=("train", "encode")).write()
     path = sorted((tmp_path / "runs").glob("*.train.*"))[0]
-    (row,) = store.pq.read_table(path).to_pylist()
-    store.write(tmp_path, "runs", path.stem, [row | {"precision": "bf16"}])
+    (row,) = tables.pq.read_table(path).to_pylist()
+    tables.write(tmp_path, "runs", path.stem, [row | {"precision": "bf16"}])
     data = ReportData("demo", tmp_path)
     assert sorted(len(group.jobs) for *_, group in data.cells()) == [1, 2]
     assert len({v.label for v in data.variants}) == 2

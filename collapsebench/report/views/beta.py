@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collapsebench.report import ablation
+from collapsebench.report import ablation, sections
 from collapsebench.report.data import ReportData
 from collapsebench.report.figures import Figure
 
 title = "Fig. D.10 · Weight of the KL, β"
-section = "Ablations"
+section = sections.ABLATIONS
 place = 8
 
 

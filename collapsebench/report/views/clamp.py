@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collapsebench.report import ablation
+from collapsebench.report import ablation, sections
 from collapsebench.report.data import ReportData
 from collapsebench.report.tables import Table
 
 title = "Table D.6 · Clamp of the logits"
-section = "Ablations"
+section = sections.ABLATIONS
 place = 7
 
 

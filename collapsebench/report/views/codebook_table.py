@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collapsebench.report import sections
 from collapsebench.report.data import ReportData
 from collapsebench.report.measured import Column, value_table
 from collapsebench.report.tables import Table
 
 title = "Codebook"
-section = "How the codebook is used"
+section = sections.CODEBOOK_USE
 place = 310
 
 COLUMNS = (

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import pandas as pd
 
+from collapsebench.report import sections
 from collapsebench.report.data import Comparison, ReportData
 from collapsebench.report.tables import Cell, Number, Row, Table, plain
 
 title = "Cost"
-section = "Cost"
+section = sections.COST
 place = 710
 
 UNITS = (("hours", 3600.0), ("minutes", 60.0), ("seconds", 1.0))

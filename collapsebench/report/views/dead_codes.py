@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collapsebench.report import curves
+from collapsebench.report import curves, sections
 from collapsebench.report.curves import Quantity
 from collapsebench.report.data import ReportData
 from collapsebench.report.figures import Figure
 
 title = "Dead codes along training"
-section = "How the codebook is used"
+section = sections.CODEBOOK_USE
 place = 330
 
 QUANTITIES = (Quantity("dead_codes", "dead codes"), Quantity("perplexity", "perplexity"))

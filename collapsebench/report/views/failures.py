@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collapsebench.report import sections
 from collapsebench.report.data import ReportData
 from collapsebench.report.rows import NOT_RUN, Job
 from collapsebench.report.tables import Log, Row, Table, plain
 
 title = "Failures and other ends"
-section = "Failures"
+section = sections.FAILURES
 place = 810
 
 LINES = 30  # of each log

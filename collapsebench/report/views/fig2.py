@@ -6,12 +6,12 @@ import math
 
 import numpy as np
 
-from collapsebench.report import style
+from collapsebench.report import sections, style
 from collapsebench.report.data import Group, ReportData, Variant
 from collapsebench.report.figures import Figure
 
 title = "Fig. 2 · Entropy of the token posteriors"
-section = "Training"
+section = sections.TRAINING
 place = 510
 
 MOMENTS = 5  # maps of one method, from the first logged step to the last

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 
-from collapsebench.report import style
+from collapsebench.report import sections, style
 from collapsebench.report.data import Comparison, Group, ReportData, Variant
 from collapsebench.report.figures import Figure
 from collapsebench.report.tables import Number, Row, Table, plain
 
 title = "Fig. 3 · Uncertainty and perplexity"
-section = "Training"
+section = sections.TRAINING
 place = 520
 
 COLUMNS = ("Pearson r, values", "Spearman ρ, values", "Pearson r, changes", "Spearman ρ, changes")

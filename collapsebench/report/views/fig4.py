@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collapsebench.report import images
+from collapsebench.report import images, sections
 from collapsebench.report.data import ReportData
 from collapsebench.report.figures import Figure
 
 title = "Figs. 4–5 · Reconstructions"
-section = "Images"
+section = sections.IMAGES
 place = 610
 
 

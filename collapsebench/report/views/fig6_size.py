@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collapsebench.report import codebook_sweep
+from collapsebench.report import codebook_sweep, sections
 from collapsebench.report.data import ReportData
 from collapsebench.report.figures import Figure
 
 title = "Fig. 6 · Codebook size"
-section = "Codebook design"
+section = sections.CODEBOOK_DESIGN
 place = 3
 
 

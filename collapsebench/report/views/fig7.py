@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collapsebench.report import images
+from collapsebench.report import images, sections
 from collapsebench.report.data import ReportData
 from collapsebench.report.figures import Figure
 
 title = "Figs. 7–9 · Samples"
-section = "Images"
+section = sections.IMAGES
 place = 620
 
 ROWS = 8  # of a job's samples.png

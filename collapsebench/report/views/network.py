@@ -7,14 +7,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from collapsebench.report import style
+from collapsebench.report import sections, style
 from collapsebench.report.cells import mean, missing
 from collapsebench.report.data import Comparison, Group, ReportData
 from collapsebench.report.figures import Figure
 from collapsebench.report.tables import Row, Table, plain
 
 title = "Every quantizer on every network"
-section = "Quantizer or network?"
+section = sections.NETWORK
 place = 5
 
 QUANTITIES = (

@@ -6,11 +6,13 @@ import json
 from collections import defaultdict
 from typing import Any
 
-from collapsebench.report.data import DATASETS, ReportData
+from collapsebench.datasets import label as dataset_label
+from collapsebench.report import sections
+from collapsebench.report.data import ReportData
 from collapsebench.report.tables import Row, Table, plain
 
 title = "Provenance"
-section = "Provenance"
+section = sections.PROVENANCE
 place = 910
 
 
@@ -75,7 +77,7 @@ def _readable(value: Any) -> str:
 def _data(data: ReportData) -> Table:
     columns = data.runs[["dataset", "data_hash", "split_hash"]].dropna().drop_duplicates()
     rows = [
-        Row(DATASETS.get(dataset, dataset), [plain(images), plain(splits)])
+        Row(dataset_label(dataset), [plain(images), plain(splits)])
         for dataset, images, splits in columns.sort_values("dataset").itertuples(index=False)
     ]
     caption = "Hash of the images, and of which image is in which split."

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from collapsebench.report import style
+from collapsebench.report import sections, style
 from collapsebench.report.data import ReportData, Variant
 from collapsebench.report.figures import Figure
 
 title = "Codes by rank"
-section = "How the codebook is used"
+section = sections.CODEBOOK_USE
 place = 320
 
 HOVERED = 24  # ranks with a hover value

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collapsebench.report import sections
 from collapsebench.report.data import ReportData
 from collapsebench.report.measured import Column, value_table
 from collapsebench.report.tables import Table
 
 title = "Samples against training images"
-section = "Generation"
+section = sections.GENERATION
 place = 410
 
 NAMES = ("precision", "recall", "density", "coverage")

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collapsebench.report import sections
 from collapsebench.report.cells import SPREAD, Measure
 from collapsebench.report.data import Comparison, ReportData
 from collapsebench.report.measured import measured_table, per_comparison
 from collapsebench.report.tables import Table
 
 title = "Table 2 · MSE × 10³ ↓"
-section = "Tables"
+section = sections.TABLES
 place = 20
 
 

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collapsebench.labels import FID_NAMES
+from collapsebench.quantities import FID_NAMES
+from collapsebench.report import sections
 from collapsebench.report.cells import SPREAD, Measure
 from collapsebench.report.data import ReportData
 from collapsebench.report.measured import measured_table
 from collapsebench.report.tables import Table
 
 title = "Table 3 · Fréchet distance of generated images ↓"
-section = "Tables"
+section = sections.TABLES
 place = 30
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collapsebench.report import sections
 from collapsebench.report.cells import SPREAD, Measure
 from collapsebench.report.data import ReportData
 from collapsebench.report.measured import measured_table
 from collapsebench.report.tables import Table
 
 title = "Table 4 · Precision and recall ↑"
-section = "Tables"
+section = sections.TABLES
 place = 40
 
 

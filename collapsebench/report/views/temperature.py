@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collapsebench.report import ablation
+from collapsebench.report import ablation, sections
 from collapsebench.report.data import ReportData
 from collapsebench.report.tables import Table
 
 title = "App. D.1 · Constant temperature"
-section = "Ablations"
+section = sections.ABLATIONS
 place = 6
 
 

@@ -6,12 +6,13 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from collapsebench.report import style
-from collapsebench.report.data import DATASETS, Comparison, ReportData, Variant
+from collapsebench.datasets import label as dataset_label
+from collapsebench.report import sections, style
+from collapsebench.report.data import Comparison, ReportData, Variant
 from collapsebench.report.figures import Figure
 
 title = "MSE against usage"
-section = "Trade-off"
+section = sections.TRADE_OFF
 place = 150
 
 Point = tuple[float, float]
@@ -35,7 +36,7 @@ def build(data: ReportData) -> list[Figure]:
             ax.step(*zip(*front, strict=True), where="post", color=style.QUIET, lw=0.9, ls="--",
                     label="Pareto front", zorder=1)  # fmt: skip
         ax.set(
-            title=DATASETS.get(dataset, dataset),
+            title=dataset_label(dataset),
             xlabel="perplexity / codebook size, %",
         )
     axes[0, 0].set_ylabel("MSE × 10³")

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collapsebench.report import curves
+from collapsebench.report import curves, sections
 from collapsebench.report.curves import Quantity
 from collapsebench.report.data import ReportData
 from collapsebench.report.figures import Figure
 
 title = "Training curves"
-section = "Training"
+section = sections.TRAINING
 place = 530
 
 LOSSES = (

@@ -8,12 +8,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from collapsebench import stats
+from collapsebench.report import sections
 from collapsebench.report.cells import mean
 from collapsebench.report.data import Comparison, Group, ReportData, Variant
 from collapsebench.report.tables import Cell, Number, Part, Row, Table
 
 title = "Your method against the baselines"
-section = "Your method"
+section = sections.YOUR_METHOD
 place = 1
 
 

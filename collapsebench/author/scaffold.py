@@ -1,0 +1,98 @@
+"""A first file for a new method, and the check that a method keeps the contract."""
+
+from __future__ import annotations
+
+import keyword
+from pathlib import Path
+
+from collapsebench.plan import registry
+from collapsebench.results import tables
+from collapsebench.settings import UserError
+
+TEMPLATE = '''"""{label}: one clause that says the idea.
+
+Paper: authors. Title. Venue year. URL
+Reference code: repository, path, commit.
+
+    token = argmin_k ||z_e - c_k||^2,  z_q = its code
+    loss = ||sg[z_e] - z_q||^2 + beta ||z_e - sg[z_q]||^2, mean over elements
+
+Differs from the paper: nothing known.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from torch import Tensor, nn
+from torch.nn import functional
+
+from collapsebench import ops
+from collapsebench.quantizer import Quantized, Quantizer
+from collapsebench.settings import NonNegative
+
+
+class {cls}(Quantizer):
+    label = "{label}"
+    network = "vqvae"  # the network family of the method's own paper
+
+    @dataclass(frozen=True)
+    class Settings:
+        beta: NonNegative = 0.25  # weight of the commitment; say where each default comes from
+
+    def __init__(self, codebook_size: int, code_dim: int, settings: Settings):
+        super().__init__(codebook_size, code_dim, settings)
+        self.codebook = nn.Parameter(ops.random_codebook("normal", codebook_size, code_dim))
+
+    def forward(self, z_e: Tensor) -> Quantized:
+        tokens = ops.nearest(ops.channels_last(z_e), self.codebook)
+        z_q = self.embed(tokens)
+
+        commitment = functional.mse_loss(z_e, z_q.detach())
+        codebook = functional.mse_loss(z_q, z_e.detach())
+        loss = codebook + self.settings.beta * commitment
+        terms = {{"commitment": commitment.detach()}}
+        return Quantized(ops.straight_through(z_e, z_q), tokens, loss, terms)
+
+    def embed(self, tokens: Tensor) -> Tensor:
+        return ops.lookup(self.codebook, tokens)
+'''
+
+
+def new_method(name: str, folder: Path) -> Path:
+    """Writes ``<folder>/<name>.py``, a plain vector quantizer to change.
+
+    Raises:
+        UserError: a name that is no identifier, that is taken, or a file that exists.
+    """
+    if not name.isidentifier() or keyword.iskeyword(name) or name != name.lower():
+        raise UserError(f"{name!r} cannot name a method: lower-case letters, digits and _ only")
+    if name in registry.names("methods"):
+        raise UserError(f"the name {name!r} is taken by a shipped method; choose another")
+    path = folder / f"{name}.py"
+    if path.exists():
+        raise UserError(f"{path} exists; nothing was written")
+    label = name.replace("_", " ").title().replace("Vq", "VQ").replace("Vae", "VAE")
+    text = TEMPLATE.format(label=label, cls=label.replace(" ", "").replace("-", ""))
+    tables.replace_atomically(path, lambda p: p.write_text(text), Path.read_text)
+    return path
+
+
+def test_method(word: str) -> int:
+    """Prints each promise of the contract and whether it is kept; returns the exit code.
+
+    Raises:
+        UserError: no such method.
+    """
+    from collapsebench.author import promises
+    from collapsebench.quantizer import Quantizer
+
+    entry = registry.find("methods", word)
+    messages = promises.run(registry.only_subclass(entry, Quantizer))
+    for check, message in messages.items():
+        print(f"{'FAILED' if message else 'ok':<7} {check.replace('_', ' ')}")
+        if message:
+            print(f"        {message}")
+    broken = sum(bool(message) for message in messages.values())
+    print(f"{len(messages) - broken} of {len(messages)} promises kept")
+    return 1 if broken else 0

@@ -1,0 +1,119 @@
+"""``collapsebench doctor``: what this installation and this folder have, and what is wrong."""
+
+from __future__ import annotations
+
+import platform
+import shutil
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+
+from collapsebench import __version__
+from collapsebench.datasets import data_root
+from collapsebench.launch import devices
+from collapsebench.plan import registry
+from collapsebench.results import provenance, status, tables
+from collapsebench.settings import Data, UserError
+
+LOW_DISK_GB = 5.0
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One line of the check-up; ``level`` is "ok", "note" (something is not there) or "wrong"."""
+
+    level: str
+    subject: str
+    text: str
+
+
+def findings(results: Path, root: Path | None) -> list[Finding]:
+    """Everything that is looked at, in order."""
+    return [
+        *installation(),
+        *machine(results),
+        *datasets(data_root(root)),
+        weights(),
+        *rows(results),
+        *jobs(results),
+    ]
+
+
+def installation() -> list[Finding]:
+    """Versions of this package and of those that numbers depend on."""
+    versions = provenance.installed()
+    text = ", ".join(f"{name} {number}" for name, number in versions.items())
+    level = "wrong" if "missing" in versions.values() else "ok"
+    here = f"collapsebench {__version__}, Python {platform.python_version()}"
+    return [Finding(level, "installation", f"{here}, {text}")]
+
+
+def machine(results: Path) -> list[Finding]:
+    """Processor, GPUs and free disk space."""
+    gpus = devices.gpus()
+    accelerator = f"{len(gpus)} GPU(s)" if gpus else "no GPU: the paper's grids need one"
+    place = next(p for p in (results.resolve(), *results.resolve().parents) if p.exists())
+    free = shutil.disk_usage(place).free / 1e9
+    return [
+        Finding("ok", "processor", f"{provenance.cores()} cores, {provenance.processor()}"),
+        Finding("ok" if gpus else "note", "accelerator", accelerator),
+        Finding("wrong" if free < LOW_DISK_GB else "ok", "disk", f"{free:.0f} GB free at {place}"),
+    ]
+
+
+def datasets(root: Path) -> list[Finding]:
+    """Which datasets are ready; ``folder`` needs a path and is left out."""
+    found = []
+    for name in registry.names("datasets"):
+        if name == "folder":
+            continue
+        from collapsebench.plan.registry import dataset
+
+        line = dataset(name).missing(Data(), root)
+        found.append(Finding("note" if line else "ok", f"data {name}", line or "ready"))
+    return found
+
+
+def weights() -> Finding:
+    """Whether FID can be measured here."""
+    from collapsebench.fidelity import load_extractor
+
+    try:
+        extractor = load_extractor("inception-v3-compat")
+    except UserError as error:
+        return Finding("note", "inception", str(error))
+    return Finding("ok", "inception", f"verified weights at {extractor.weights}")
+
+
+def rows(results: Path) -> list[Finding]:
+    """Rows per table, and each file that cannot be read."""
+    found = []
+    for table in tables.SCHEMAS:
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            count = len(tables.read(results, table))
+        found.append(Finding("ok", f"rows {table}", str(count)))
+        found += [Finding("wrong", f"rows {table}", str(w.message)) for w in caught]
+    return found
+
+
+def jobs(results: Path) -> list[Finding]:
+    """Jobs that wait for somebody: errors, and grids that are not complete."""
+    try:
+        found = status.status(results, None)
+    except UserError as error:
+        return [Finding("note", "jobs", str(error))]
+    counts: dict[str, int] = {}
+    for job in found:
+        counts[job["status"]] = counts.get(job["status"], 0) + 1
+    text = ", ".join(f"{count} {status}" for status, count in sorted(counts.items()))
+    bad = {"error", "timeout", "out_of_memory"} & set(counts)
+    return [Finding("wrong" if bad else "ok", "jobs", text)]
+
+
+def print_findings(found: list[Finding]) -> int:
+    """Prints them for a person; the exit code is 1 if something is wrong."""
+    width = max(len(f.subject) for f in found)
+    for f in found:
+        print(f"{f.level:<5}  {f.subject:<{width}}  {f.text}")
+    return 1 if any(f.level == "wrong" for f in found) else 0

@@ -1,0 +1,113 @@
+"""Where jobs stand and what they said, for a person; rows to take away."""
+
+from __future__ import annotations
+
+import time
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Any
+
+from rich.table import Table
+
+from collapsebench.results import claims, tables
+from collapsebench.results.status import find, status
+from collapsebench.settings import UserError, did_you_mean
+
+WATCH_S = 1.0
+SHOWN = ("mse", "perplexity", "usage", "prior_held_out")
+
+
+def print_status(rows: list[dict[str, Any]]) -> None:
+    """Prints job rows for a person."""
+    from rich.console import Console
+
+    Console().print(table(rows))
+
+
+def table(rows: list[dict[str, Any]]) -> Table:
+    """Job rows as a table."""
+    found = Table(box=None, pad_edge=False)
+    for column in ("grid", "job", "method", "dataset", "K×D", "seed", "status", "stages", ""):
+        found.add_column(column)
+    for row in rows:
+        label = f"{row['label']} {row['settings_label']}".strip()
+        size = f"{row['codebook_size']}×{row['code_dim']}"
+        stages = f"{row['stages_done']}/{row['stages']}"
+        found.add_row(row["grid"], row["job_id"][:8], label, row["dataset"], size,
+                      str(row["seed"]), row["status"], stages, said(row))  # fmt: skip
+    return found
+
+
+def said(row: dict[str, Any]) -> str:
+    """A job's last words: its numbers while it runs, else why it ended."""
+    numbers = (f"{k} {v:.4g}" for k, v in row["values"].items() if k in SHOWN)
+    return " ".join(numbers) or row["message"][:60]
+
+
+def watch(results: Path, name: str | None) -> None:
+    """Shows the table until nothing runs; without a terminal, a line per change.
+
+    Raises:
+        UserError: no such grid was run here, or none at all.
+    """
+    from rich.console import Console
+    from rich.live import Live
+
+    console, seen = Console(), dict[str, str]()
+    with (
+        Live(console=console, auto_refresh=False) if console.is_terminal else nullcontext() as live
+    ):
+        while True:
+            rows = status(results, name)
+            if live is not None:
+                live.update(table(rows), refresh=True)
+            for row in rows if live is None else ():
+                line = f"{row['status']} {row['stages_done']}/{row['stages']} {row['message']}"
+                if seen.get(row["job_id"]) != line:
+                    seen[row["job_id"]] = line
+                    print(f"{row['job_id']} {row['label']} seed {row['seed']}: {line}", flush=True)
+            if not any(row["status"] == "running" for row in rows):
+                return
+            time.sleep(WATCH_S)
+
+
+def print_log(results: Path, word: str, follow: bool) -> None:
+    """Prints a job's log; with ``follow``, on and on while somebody works on it.
+
+    Raises:
+        UserError: no such job, or it was never started.
+    """
+    folder = find(results, word)
+    try:
+        log = (folder / "log.txt").open(errors="replace")
+    except FileNotFoundError:
+        raise UserError(f"job {folder.name} was not started yet") from None
+    with log:
+        while True:
+            running = claims.held(folder)
+            print(log.read(), end="", flush=True)
+            if not (follow and running):
+                return
+            time.sleep(WATCH_S)
+
+
+def export(results: Path, table: str, out: Path) -> int:
+    """Writes all rows of a table as .csv, .parquet or .json; returns their number.
+
+    Raises:
+        UserError: unknown table or file type, or no rows.
+    """
+    if table not in tables.SCHEMAS:
+        raise UserError(f"unknown table {table!r}{did_you_mean(table, tables.SCHEMAS)}")
+    if out.suffix not in (".csv", ".parquet", ".json"):
+        raise UserError(f"{out}: the file must end in .csv, .parquet or .json")
+    frame = tables.read(results, table)
+    if frame.empty:
+        raise UserError(f"no rows in {results / table}")
+    writers = {
+        ".csv": lambda p: frame.to_csv(p, index=False),
+        ".parquet": lambda p: frame.to_parquet(p, index=False),
+        ".json": lambda p: frame.to_json(p, orient="records", date_format="iso"),
+    }
+    tables.replace_atomically(out, writers[out.suffix], Path.stat)
+    return len(frame)

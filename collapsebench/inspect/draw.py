@@ -1,0 +1,163 @@
+"""The figures of an inspection."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import matplotlib
+import numpy as np
+from matplotlib.axes import Axes
+from numpy.typing import NDArray
+from scipy import stats
+
+from collapsebench.inspect import Inspection
+from collapsebench.inspect.counting import Use
+from collapsebench.inspect.vectors import Geometry
+from collapsebench.quantities import percent
+from collapsebench.report.style import COLUMN, INK, METHODS, PAGE, QUIET, Drawing, legend, panels
+
+HEIGHT = 2.3  # inches of a panel
+PANEL = 1.6  # inches of a small panel of several
+COLUMNS = 4  # small panels in a row
+CURVE_POINTS = 300  # of a rank-frequency curve, even on a logarithmic axis
+BLUE, RED = METHODS["vq_vae_ema"].color, METHODS["dvae"].color
+COLORMAP = "viridis"
+
+
+def figures(inspection: Inspection) -> dict[str, Drawing]:
+    """Every figure that the data allow, by name, in reading order."""
+    drawings = {"ranks": ranks(inspection.uses), "seen": seen(inspection.uses)}
+    if inspection.file.positions:
+        drawings["positions"] = positions(inspection)
+    if inspection.geometries:
+        drawings["codes"] = codes(inspection.uses, inspection.geometries)
+        drawings["nearest"] = nearest(inspection.geometries)
+    return drawings
+
+
+def ranks(uses: list[Use]) -> Drawing:
+    """Share of the tokens by rank of the code, beside uniform use and Zipf's law."""
+    drawing, axes = panels(1, 1, HEIGHT, COLUMN)
+    ax, size, n = axes[0, 0], len(uses[0].counts), int(uses[0].counts.sum())
+    rank = np.unique(np.geomspace(1, size, CURVE_POINTS).astype(np.int64))
+    uniform = stats.binom.isf((rank - 0.5) / size, n, 1 / size) / n
+    zipf = 1 / rank / (1 / np.arange(1, size + 1)).sum()
+    for use, color in zip(uses, _colors(len(uses)), strict=True):
+        _positive(ax, rank, np.sort(use.counts)[::-1][rank - 1] / n, color, "measured")
+    _positive(ax, rank, uniform, INK, "uniform, at this count", "--")
+    _positive(ax, rank, zipf, QUIET, "Zipf, 1/rank", ":")
+    ax.set(xscale="log", yscale="log", xlabel="rank of the code", ylabel="share of the tokens")
+    _legend(ax)
+    return drawing
+
+
+def seen(uses: list[Use]) -> Drawing:
+    """Perplexity of the first tokens of the file, beside what uniform use would give."""
+    drawing, axes = panels(1, 1, HEIGHT, COLUMN)
+    ax = axes[0, 0]
+    for use, color in zip(uses, _colors(len(uses)), strict=True):
+        ax.plot(use.seen, use.seen_perplexity, color=color, label="measured")
+    ax.plot(uses[0].seen, uses[0].seen_ceiling, color=INK, ls="--", label="uniform use")
+    ax.set(xscale="log", xlabel="tokens seen, in file order", ylabel="perplexity")
+    ax.set_ylim(bottom=0)
+    _legend(ax)
+    return drawing
+
+
+def positions(inspection: Inspection) -> Drawing:
+    """Perplexity at each position: maps, one sequence as a line, several as rows of one image."""
+    uses, shape = inspection.uses, inspection.file.positions
+    values = np.stack([use.position_perplexity for use in uses])
+    if len(shape) == 2 and values.shape[1] == math.prod(shape):
+        return _maps(values.reshape(-1, *shape), uses[0].position_ceiling)
+    drawing, axes = panels(1, 1, HEIGHT, PAGE)
+    ax, place = (
+        axes[0, 0],
+        "group of positions" if values.shape[1] < math.prod(shape) else "position",
+    )
+    if len(uses) == 1:
+        ax.plot(values[0], color=BLUE, label="measured")
+        ax.axhline(uses[0].position_ceiling, color=INK, ls="--", label="uniform use")
+        ax.set(xlabel=place, ylabel="perplexity")
+        ax.set_ylim(bottom=0)
+        _legend(ax)
+        return drawing
+    ax.grid(False)
+    image = ax.imshow(values, aspect="auto", cmap=COLORMAP, vmin=0, vmax=uses[0].position_ceiling)
+    ax.set(xlabel=place, ylabel="codebook", yticks=_few(len(uses)))
+    drawing.colorbar(image, ax=ax, label="perplexity", pad=0.01)
+    return drawing
+
+
+def codes(uses: list[Use], geometries: list[Geometry]) -> Drawing:
+    """The codes on their first two principal axes; dead codes apart."""
+    drawing, axes = _small(len(uses))
+    for q, (ax, use, g) in enumerate(zip(axes, uses, geometries, strict=True)):
+        alive = use.counts[g.shown] > 0
+        for mask, color, label in ((alive, BLUE, "used"), (~alive, RED, "dead")):
+            if not mask.any():
+                continue
+            ax.plot(
+                *g.plane[mask].T, ls="", marker="o", markersize=2, markeredgewidth=0,
+                color=color, alpha=0.7, label=label, rasterized=True,
+            )  # fmt: skip
+        ax.set(xlabel=f"{percent(g.explained, 0)} of the variance", xticks=[], yticks=[])
+        ax.spines[:].set_visible(False)
+        ax.set_title(f"codebook {q}" if len(uses) > 1 else "")
+    legend(drawing, axes)
+    return drawing
+
+
+def nearest(geometries: list[Geometry]) -> Drawing:
+    """How far the nearest other code is: cumulative share of the codes."""
+    drawing, axes = panels(1, 1, HEIGHT, COLUMN)
+    ax = axes[0, 0]
+    for g, color in zip(geometries, _colors(len(geometries)), strict=True):
+        ax.ecdf(g.nearest, color=color)
+    ax.set(xlabel="distance to the nearest other code", ylabel="share of the codes")
+    ax.set_xlim(left=0)
+    return drawing
+
+
+def _maps(maps: NDArray[np.float64], ceiling: float) -> Drawing:
+    drawing, axes = _small(len(maps))
+    for q, (ax, one) in enumerate(zip(axes, maps, strict=True)):
+        ax.grid(False)
+        image = ax.imshow(one, cmap=COLORMAP, vmin=0, vmax=ceiling)
+        ax.set(xticks=[0, one.shape[1] - 1], yticks=[0, one.shape[0] - 1])
+        ax.set_title(f"codebook {q}" if len(maps) > 1 else "")
+        drawing.colorbar(image, ax=ax, shrink=0.8, pad=0.02)
+    return drawing
+
+
+def _small(count: int) -> tuple[Drawing, list[Axes]]:
+    """A column's panel for one codebook; rows of small panels for several."""
+    if count == 1:
+        drawing, axes = panels(1, 1, HEIGHT, COLUMN)
+        return drawing, [axes[0, 0]]
+    drawing, axes = panels(math.ceil(count / COLUMNS), COLUMNS, PANEL)
+    for ax in axes.flat[count:]:
+        ax.remove()
+    return drawing, list(axes.flat[:count])
+
+
+def _positive(
+    ax: Axes, x: NDArray[Any], y: NDArray[Any], color: Any, label: str, line: str = "-"
+) -> None:
+    ax.plot(x[y > 0], y[y > 0], color=color, ls=line, label=label)  # a log axis has no zero
+
+
+def _colors(count: int) -> list[Any]:
+    if count == 1:
+        return [BLUE]
+    return list(matplotlib.colormaps[COLORMAP](np.linspace(0.0, 0.9, count)))
+
+
+def _few(count: int) -> list[int]:
+    return sorted({0, count // 2, count - 1})
+
+
+def _legend(ax: Axes) -> None:
+    entries = dict(zip(*reversed(ax.get_legend_handles_labels()), strict=True))
+    ax.legend(entries.values(), entries.keys())

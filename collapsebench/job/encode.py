@@ -1,0 +1,205 @@
+"""Trained model -> tokens and what they say about codebook and reconstruction, all in float32."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from collapsebench import metrics
+from collapsebench.job.model import DiscreteVAE
+
+BATCH = 128  # images at a time; sums do not depend on it
+PROBE_IMAGES = 512  # fixed training images measured along a curve
+GRID_IMAGES = 8  # images of the reconstruction grid, the same for every method
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """A split after encode.
+
+    Attributes:
+        tokens: (N, h, w) or (N, h, w, Q), the smallest unsigned integers that hold K - 1.
+        values: metric -> value: mse, psnr and, with a posterior, its entropies and uncertainty.
+        reconstructions: (GRID_IMAGES, H, W, 3) uint8.
+    """
+
+    tokens: np.ndarray
+    values: dict[str, float]
+    reconstructions: np.ndarray
+
+
+@torch.no_grad()
+def encode(
+    model: DiscreteVAE,
+    images: np.ndarray,
+    *,
+    device: torch.device,
+    assignment: str = "argmax",
+    seed: int = 0,
+) -> Encoded:
+    """Tokens, reconstruction error and posterior statistics of images (N, H, W, 3) uint8.
+
+    Args:
+        assignment: "argmax" (the official code) or "sample" from the posterior (the paper, Alg. 2).
+        seed: of those samples.
+    """
+    model.eval()
+    generator = torch.Generator(device).manual_seed(seed)
+    tokens: list[np.ndarray] = []
+    grid: list[np.ndarray] = []
+    posterior, squared_error, uncertainty = Posterior(), 0.0, 0.0
+    for start in range(0, len(images), BATCH):
+        x = to_pixels(images[start : start + BATCH], device)
+        z_e = model.encode(x)
+        quantized = model.quantizer(z_e)
+        probabilities = model.quantizer.posterior(z_e)
+        chosen, z_q = quantized.tokens, quantized.z_q
+        if assignment == "sample" and probabilities is not None:
+            chosen = draw(probabilities, generator)
+            z_q = model.quantizer.embed(chosen)
+        x_hat = model.decode(z_q)
+        squared_error += float((x_hat - x).double().square().mean(dim=(1, 2, 3)).sum())
+        if "uncertainty" in quantized.terms:
+            uncertainty += float(quantized.terms["uncertainty"]) * len(x)
+        if probabilities is not None:
+            posterior.add(probabilities)
+        if len(grid) * BATCH < GRID_IMAGES:
+            grid.append(to_uint8(x_hat[:GRID_IMAGES]))
+        tokens.append(chosen.cpu().numpy().astype(smallest_unsigned(model.quantizer.codebook_size)))
+    mse = squared_error / len(images)
+    values = {"mse": mse, "psnr": metrics.psnr(mse)} | posterior.values()
+    if uncertainty:
+        values["uncertainty"] = uncertainty / len(images)
+    return Encoded(np.concatenate(tokens), values, np.concatenate(grid))
+
+
+class Posterior:
+    """Streaming entropy statistics of token posteriors, in nats.
+
+    ``entropy_mean`` and ``entropy_sd`` are over images and positions (the paper, Fig. 2a);
+    ``mutual_information`` is the entropy of the mean posterior minus the mean entropy.
+    """
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.sum = self.sum_of_squares = 0.0
+        self.mean_posterior: Tensor | None = None
+
+    def add(self, probabilities: Tensor) -> None:
+        """Takes probabilities (B, K, h, w)."""
+        h = posterior_entropy(probabilities).double()
+        self.count += h.numel()
+        self.sum += float(h.sum())
+        self.sum_of_squares += float(h.square().sum())
+        total = probabilities.sum(dim=(0, 2, 3), dtype=torch.float64)
+        self.mean_posterior = total if self.mean_posterior is None else self.mean_posterior + total
+
+    def values(self) -> dict[str, float]:
+        """The three metrics; none for a deterministic method."""
+        if self.mean_posterior is None:
+            return {}
+        mean = self.sum / self.count
+        variance = max(0.0, self.sum_of_squares / self.count - mean**2)
+        marginal = metrics.entropy(self.mean_posterior.cpu().numpy())
+        return {
+            "entropy_mean": mean,
+            "entropy_sd": math.sqrt(variance),
+            "mutual_information": max(0.0, marginal - mean),
+        }
+
+
+def posterior_entropy(probabilities: Tensor) -> Tensor:
+    """Probabilities (B, K, h, w) -> entropy in nats (B, h, w)."""
+    return torch.special.entr(probabilities).sum(dim=1)
+
+
+def draw(probabilities: Tensor, generator: torch.Generator) -> Tensor:
+    """One token per position from probabilities (B, K, h, w) -> (B, h, w) int64."""
+    b, k, h, w = probabilities.shape
+    flat = probabilities.permute(0, 2, 3, 1).reshape(-1, k)
+    return torch.multinomial(flat, 1, generator=generator).view(b, h, w)
+
+
+class Probe:
+    """What a training curve says about the codebook, on fixed training images (N, H, W, 3) uint8.
+
+    Of several codebooks the worst counts. Besides the values it keeps, for the first image, one
+    entropy map (h, w) per call: Fig. 2b.
+    """
+
+    def __init__(self, images: np.ndarray, device: torch.device):
+        self.images = images[:PROBE_IMAGES]
+        self.device = device
+        self.maps: list[np.ndarray] = []
+
+    @torch.no_grad()
+    def __call__(self, model: DiscreteVAE) -> dict[str, float]:
+        """Curve values: perplexity, usage, dead codes, posterior entropy, norms and distances."""
+        quantizer = model.quantizer
+        size, codebooks = quantizer.codebook_size, max(quantizer.codebooks, 1)
+        counts = torch.zeros(codebooks, size, dtype=torch.int64, device=self.device)
+        posterior, norm, distance, uncertainty = Posterior(), 0.0, 0.0, 0.0
+        for start in range(0, len(self.images), BATCH):
+            x = to_pixels(self.images[start : start + BATCH], self.device)
+            z_e = model.encode(x)
+            quantized = quantizer(z_e)
+            for mine, tokens in zip(
+                counts, quantized.tokens.reshape(-1, codebooks).t(), strict=True
+            ):
+                mine += tokens.bincount(minlength=size)
+            norm += float(z_e.norm(dim=1).mean()) * len(x)
+            if z_e.shape == quantized.z_q.shape:
+                distance += float((z_e - quantized.z_q).norm(dim=1).mean()) * len(x)
+            uncertainty += float(quantized.terms.get("uncertainty", 0.0)) * len(x)
+            probabilities = quantizer.posterior(z_e)
+            if probabilities is not None:
+                posterior.add(probabilities)
+                if start == 0:
+                    self.maps.append(posterior_entropy(probabilities[:1])[0].cpu().numpy())
+        pooled = list(counts.cpu().numpy())
+        values = {
+            "perplexity": min(map(metrics.perplexity, pooled)),
+            "usage": min(map(metrics.usage, pooled)),
+            "dead_codes": float(max(map(metrics.dead_codes, pooled))),
+            "z_e_norm": norm / len(self.images),
+        } | {k: v for k, v in posterior.values().items() if k != "mutual_information"}
+        if distance:
+            values["code_distance"] = distance / len(self.images)
+        if uncertainty:
+            values["uncertainty"] = uncertainty / len(self.images)
+        codes = quantizer.codes()
+        if codes is not None:
+            values["code_norm"] = float(codes.norm(dim=-1).mean())
+        return values
+
+
+@torch.no_grad()
+def decode(model: DiscreteVAE, tokens: np.ndarray, *, device: torch.device) -> np.ndarray:
+    """Tokens (N, h, w) or (N, h, w, Q) -> images (N, H, W, 3) uint8, by ``to_uint8``."""
+    model.eval()
+    parts = []
+    for start in range(0, len(tokens), BATCH):
+        batch = torch.from_numpy(tokens[start : start + BATCH].astype(np.int64)).to(device)
+        parts.append(to_uint8(model.images(batch)))
+    return np.concatenate(parts)
+
+
+def to_pixels(images: np.ndarray, device: torch.device) -> Tensor:
+    """uint8 (B, H, W, 3) -> float32 (B, 3, H, W) in [0, 1], channels last."""
+    x = torch.from_numpy(np.ascontiguousarray(images)).to(device)
+    return x.permute(0, 3, 1, 2).float().div_(255)
+
+
+def to_uint8(x: Tensor) -> np.ndarray:
+    """(B, 3, H, W) -> (B, H, W, 3) uint8: clamped to [0, 1], times 255, rounded half up."""
+    scaled = x.clamp(0, 1).mul(255).add(0.5).floor().to(torch.uint8)
+    return scaled.permute(0, 2, 3, 1).cpu().numpy()
+
+
+def smallest_unsigned(codebook_size: int) -> np.dtype:
+    """The smallest unsigned integer type that holds every token."""
+    return np.min_scalar_type(max(codebook_size - 1, 0))

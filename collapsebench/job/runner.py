@@ -1,0 +1,152 @@
+"""One job -> its rows. The page to read first: `run` is the life of a job, phase by phase.
+
+A stage's rows are written before its row in ``runs``, whose file name carries the final status:
+that file is the commit.
+"""
+
+from __future__ import annotations
+
+import time
+import traceback
+import uuid
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+import torch
+
+from collapsebench.job import train
+from collapsebench.job.stages import STAGE_FUNCTIONS, Facts, Rows, curve_rows
+from collapsebench.job.workspace import Workspace
+from collapsebench.plan.job import Job
+from collapsebench.quantizer import Incompatible
+from collapsebench.results import provenance, tables
+from collapsebench.results.claims import Claim, Taken, describe, holder
+from collapsebench.settings import STAGES, UserError
+
+
+def run(workspace: Workspace, stages: Sequence[str] = STAGES, *, wait: bool = False) -> str:
+    """Runs what is missing of a job and returns its status; idempotent.
+
+    Every outcome becomes a row: NaN is ``diverged``, sizes that do not fit are ``incompatible``,
+    too little memory is ``out_of_memory``, anything else an ``error``, its traceback in the log.
+
+    Args:
+        wait: wait for somebody else who works on this job, instead of ``Taken``.
+
+    Raises:
+        claims.Taken: somebody else works on this job.
+    """
+    job = workspace.job
+    with Claim(workspace.folder, wait=lambda: wait and not workspace.stop()) as workspace.claim:
+        for stage in job.pending(workspace.results):
+            if stage not in stages:
+                break  # a stage without the rows of those before it would be a torn job
+            if status := workspace.stop():
+                return status
+            message = ""
+            try:
+                for parent in parents(stage):
+                    if not workspace.has(parent):
+                        perform(workspace, parent)  # its rows exist, its files were removed
+                        workspace.checkpoint(parent).unlink(missing_ok=True)
+                rows, facts = perform(workspace, stage)
+                status, message = "done", str(facts.pop("message", ""))
+            except Exception as error:  # the one place where a failure becomes a row
+                rows, facts = curve_until(error), {}
+                status, message = classify(error)
+                if status == "interrupted":
+                    status = workspace.stop() or status
+                if status == "error":
+                    workspace.error = error
+                    print(user_traceback(error, job), flush=True)
+            if workspace.claim.lost:
+                raise Taken(f"{job.job_id} was taken over by {describe(holder(workspace.folder))}")
+            commit(workspace, stage, status, message, rows, facts)
+            if status != "done":
+                return status
+    return "done"
+
+
+def classify(error: Exception) -> tuple[str, str]:
+    """(status, message) of a stage that raised."""
+    text = str(error).strip() or "no message"
+    kinds: tuple[tuple[type[Exception] | tuple[type[Exception], ...], str], ...] = (
+        (Incompatible, "incompatible"),
+        (FloatingPointError, "diverged"),
+        (train.Interrupted, "interrupted"),
+        ((MemoryError, torch.OutOfMemoryError), "out_of_memory"),
+    )
+    for kind, status in kinds:
+        if isinstance(error, kind):
+            return status, text
+    if isinstance(error, RuntimeError) and "allocate memory" in text:  # torch, on a CPU
+        return "out_of_memory", text.splitlines()[0]
+    if isinstance(error, UserError):
+        return "error", text
+    return "error", f"{type(error).__name__}: {text.splitlines()[-1]}"
+
+
+def curve_until(error: Exception) -> Rows:
+    """A diverged training's curve, which shows how it went."""
+    return {"curves": curve_rows(error.curve)} if isinstance(error, train.Diverged) else {}
+
+
+def parents(stage: str) -> tuple[str, ...]:
+    """The stages whose files a stage reads."""
+    return STAGES[: STAGES.index(stage)]
+
+
+def perform(workspace: Workspace, stage: str) -> tuple[Rows, Facts]:
+    """Runs one stage and marks its files as made with these settings."""
+    workspace.started = {"clock": time.monotonic(), "at": datetime.now(UTC)}
+    print(f"{stage} begins", flush=True)
+    rows, facts, files = STAGE_FUNCTIONS[stage](workspace)
+    marker = {"stage_id": workspace.job.stage_ids[stage], "files": files}
+    tables.write_json(workspace.folder / f"{stage}.json", marker)
+    return rows, facts
+
+
+def commit(
+    workspace: Workspace, stage: str, status: str, message: str, rows: Rows, facts: Facts
+) -> None:
+    """Writes a stage's rows, then its row in ``runs``. The first final result stays."""
+    job, key = workspace.job, workspace.job.key(stage)
+    base = f"{job.job_id}.{stage}.{job.stage_ids[stage]}"
+    earlier = list((workspace.results / "runs").glob(f"{base}.*.parquet"))
+    if any(path.name.split(".")[3] in tables.FINAL for path in earlier):
+        return
+    for table, found in rows.items():
+        tables.write(workspace.results, table, base, [key | row for row in found])
+    run_id = uuid.uuid4().hex[:16]
+    row = (
+        key
+        | provenance.facts()
+        | workspace.facts()
+        | facts
+        | {
+            "run_id": run_id,
+            "attempt": len(earlier) + 1,
+            "status": status,
+            "message": message,
+        }
+    )
+    suffix = status if status in tables.FINAL else f"{status}-{run_id}"
+    tables.write(workspace.results, "runs", f"{base}.{suffix}", [row])
+    said = {"stage": stage, "status": status, "message": message}
+    tables.write_json(workspace.folder / "status.json", said)
+    if status in tables.FINAL:  # not before: whoever is killed until here resumes from it
+        workspace.checkpoint(stage).unlink(missing_ok=True)
+    print(f"{stage} {status}{': ' + message if message else ''}", flush=True)
+
+
+def user_traceback(error: BaseException, job: Job) -> str:
+    """The traceback; where a user's own file raised, its frames only; bad input, its one line."""
+    if isinstance(error, UserError):
+        return str(error)
+    own = {str(Path(path).resolve()) for path in job.files.values()}
+    frames = traceback.extract_tb(error.__traceback__)
+    inside = [i for i, frame in enumerate(frames) if str(Path(frame.filename).resolve()) in own]
+    shown = frames[inside[0] :] if inside else frames
+    lines = ["Traceback (most recent call last):\n", *traceback.format_list(shown)]
+    return "".join([*lines, *traceback.format_exception_only(error)]).rstrip()

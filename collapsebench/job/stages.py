@@ -1,0 +1,294 @@
+"""The five stages of a job, one function each: workspace -> rows, facts about the run, files made.
+
+What a stage leaves on disk (model, tokens, prior, samples) is the input of the next.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+from safetensors.torch import load_file, save_file
+
+from collapsebench import fidelity, metrics, prior
+from collapsebench.job import encode, train
+from collapsebench.job.workspace import Workspace
+from collapsebench.quantizer import Incompatible
+from collapsebench.results import tables
+from collapsebench.settings import PROTOCOLS
+
+SPLITS = ("train", "val", "test")
+
+Rows = dict[str, list[dict[str, Any]]]
+Facts = dict[str, Any]  # columns of `runs`
+Result = tuple[Rows, Facts, list[str]]
+
+
+def train_stage(workspace: Workspace) -> Result:
+    """Images -> a trained model and its curve."""
+    settings = workspace.job.group("train")
+    model = workspace.fresh_model()
+    probe = encode.Probe(workspace.images.train, workspace.device)
+    state = train.fit(
+        model,
+        workspace.images.train,
+        settings,
+        seed=workspace.job.seed,
+        device=workspace.device,
+        probe=probe,
+        report=lambda step, values: workspace.report("train", step, settings.steps, values),
+        stop=lambda: bool(workspace.stop()),
+        checkpoint=workspace.checkpoint("train"),
+        checkpoint_every_s=workspace.checkpoint_every_s,
+    )
+    weights = {k: v.contiguous() for k, v in model.state_dict().items()}
+    tables.replace_atomically(
+        workspace.folder / "model.safetensors", lambda p: save_file(weights, p), load_file
+    )
+    files = ["model.safetensors"]
+    if probe.maps:
+        files += save_arrays(workspace.folder, {"entropy_maps": np.stack(probe.maps)})
+    facts = {
+        "steps": state.step,
+        "items_per_s": state.step * settings.batch_size / workspace.elapsed(),
+        **model.parameter_counts(),
+    }
+    return {"curves": curve_rows(state.curve)}, facts, files
+
+
+def encode_stage(workspace: Workspace) -> Result:
+    """Images -> tokens of all splits, reconstruction and codebook metrics."""
+    model = workspace.model
+    codes = model.quantizer.codes()
+    codebook = None if codes is None else codes.cpu().numpy()
+    rows: Rows = {"metrics": [], "codes": []}
+    files = [] if codebook is None else save_arrays(workspace.folder, {"codebook": codebook})
+    for split in SPLITS:
+        images = getattr(workspace.images, split)
+        encoded = encode.encode(
+            model,
+            images,
+            device=workspace.device,
+            assignment=workspace.job.settings["encode"]["assignment"],
+            seed=workspace.job.seed,
+        )
+        workspace.progress("encode", SPLITS.index(split) + 1, len(SPLITS), encoded.values)
+        files += save_arrays(workspace.folder, {f"tokens-{split}": encoded.tokens})
+        rows["metrics"] += metric_rows(encoded.values, split, len(images))
+        for q, tokens in enumerate(by_codebook(encoded.tokens, model.quantizer.codebooks)):
+            vectors = codebook if codebook is None or codebook.ndim == 2 else codebook[q]
+            rows["metrics"] += codebook_rows(tokens, model.quantizer.codebook_size, vectors, split)
+            counts = metrics.counts(tokens, model.quantizer.codebook_size).tolist()
+            rows["codes"].append({"split": split, "codebook": q, "counts": counts})
+        if split == "test":
+            shown = np.stack([images[: len(encoded.reconstructions)], encoded.reconstructions])
+            files += save_grid(workspace.folder / "reconstructions.png", shown)
+    count = sum(len(getattr(workspace.images, split)) for split in SPLITS)
+    facts = {"items_per_s": count / workspace.elapsed(), **model.parameter_counts()}
+    return rows, facts, files
+
+
+def prior_stage(workspace: Workspace) -> Result:
+    """Training tokens -> a PixelSNAIL and its likelihoods beside the unigram entropy."""
+    job, settings = workspace.job, workspace.job.group("prior")
+    if workspace.model.quantizer.codebooks != 1:
+        raise Incompatible(
+            f"the prior reads one token per position, {job.method} has "
+            f"{workspace.model.quantizer.codebooks} codebooks"
+        )
+    fitted = prior.fit(
+        np.asarray(workspace.tokens("train")),
+        settings,
+        codebook_size=job.codebook_size,
+        seed=job.seed,
+        device=workspace.device,
+        checkpoint=workspace.checkpoint("prior"),
+        checkpoint_every_s=workspace.checkpoint_every_s,
+        progress=lambda done, total, values: workspace.progress("prior", done, total, values),
+    )
+    weights = {k: v.contiguous() for k, v in fitted.model.state_dict().items()}
+    tables.replace_atomically(
+        workspace.folder / "prior.safetensors", lambda p: save_file(weights, p), load_file
+    )
+    test = workspace.tokens("test")
+    nll = functools.partial(
+        prior.nll, tokens=np.asarray(test), batch_size=settings.batch_size, device=workspace.device
+    )
+    likelihoods = {
+        "train": (fitted.nll_train, workspace.tokens("train")),
+        "val": (fitted.nll_held_out, workspace.tokens("train")),
+        "test": (nll(fitted.model), test),
+    }
+    rows: Rows = {"metrics": [], "curves": []}
+    for split, (value, tokens) in likelihoods.items():
+        unigram = metrics.entropy(metrics.counts(tokens, job.codebook_size))
+        values = {
+            "nll": value,
+            "bits_per_token": value / math.log(2),
+            "unigram_entropy": unigram,
+            "prior_gain": unigram - value,
+        }
+        rows["metrics"] += metric_rows(values, split, len(tokens), workspace.prior_protocol())
+    for step, values in fitted.curve:
+        rows["curves"] += [{"step": step, "metric": m, "value": v} for m, v in values.items()]
+    parameters = sum(p.numel() for p in fitted.model.parameters())
+    steps = fitted.curve[-1][0] if fitted.curve else 0
+    facts = {
+        "steps": steps,
+        "items_per_s": fitted.epochs_run * len(workspace.tokens("train")) / workspace.elapsed(),
+        "parameters_prior": parameters,
+    }
+    return rows, facts, ["prior.safetensors"]
+
+
+def sample_stage(workspace: Workspace) -> Result:
+    """The prior -> tokens -> images, and how many of them differ."""
+    job, settings = workspace.job, workspace.job.group("sample")
+    _, height, width = workspace.tokens("train").shape
+    network = prior.PixelSNAIL(job.codebook_size, height, width, job.group("prior"))
+    network.load_state_dict(load_file(workspace.folder / "prior.safetensors"))
+    tokens = prior.sample(
+        network.to(workspace.device).eval(),
+        settings.count,
+        seed=settings.seed,
+        temperature=settings.temperature,
+        batch_size=settings.batch_size,
+        device=workspace.device,
+        progress=lambda done, total: workspace.progress("sample", done, total, {}),
+    )
+    images = encode.decode(workspace.model, tokens, device=workspace.device)
+    small = tokens.astype(encode.smallest_unsigned(job.codebook_size))
+    files = save_arrays(workspace.folder, {"sample_tokens": small, "samples": images})
+    files += save_grid(
+        workspace.folder / "samples.png", images[:64].reshape(-1, 8, *images.shape[1:])
+    )
+    values = {
+        "unique_token_grids": fidelity.unique_fraction(tokens),
+        "unique_images": fidelity.unique_fraction(images),
+    }
+    rows = {"metrics": metric_rows(values, "train", len(tokens), workspace.prior_protocol())}
+    return rows, {"items_per_s": len(tokens) / workspace.elapsed()}, files
+
+
+def score_stage(workspace: Workspace) -> Result:
+    """Reconstructions and samples -> distances from the training images, under a protocol."""
+    settings = workspace.job.group("score")
+    reference, samples = (
+        workspace.images.train,
+        np.load(workspace.folder / "samples.npy", mmap_mode="r"),
+    )
+    facts: Facts = {}
+    files: list[str] = []
+    if bool((samples == samples[0]).all()):  # a result, and the distances of a point are not one
+        facts["message"] = f"all {len(samples)} samples are the same image: only rfd is measured"
+        print(facts["message"], flush=True)
+    count = min(PROTOCOLS[settings.protocol].generated, len(reference))
+    scored = fidelity.score(
+        reference,
+        encode.decode(workspace.model, workspace.tokens("train")[:count], device=workspace.device),
+        None if facts else samples,
+        settings,
+        extractor=fidelity.load_extractor(
+            settings.extractor, allow_unverified=workspace.allow_unverified_weights
+        ),
+        cache=workspace.results / "cache" / "references",
+        reference_hash=workspace.images.content_hash,
+        device=workspace.device,
+        progress=lambda done, total: workspace.progress("score", done, total, {}),
+    )
+    if scored.neighbours is not None:
+        shown = np.stack([samples[: len(scored.neighbours)], *reference[scored.neighbours.T]])
+        files = save_grid(workspace.folder / "neighbours.png", shown)
+    # Numbers of unlike priors or sample counts never share a cell: they are part of the protocol.
+    protocol = scored.protocol | workspace.generation()
+    name = fidelity.protocol_id(protocol)
+    record = {
+        "protocol": name,
+        "name": settings.protocol,
+        "rankable": protocol["rankable"],
+        "extractor": protocol["extractor"],
+        "extractor_sha256": protocol["extractor_sha256"],
+        "verified": protocol["verified"],
+        "details": json.dumps(protocol, sort_keys=True),
+    }
+    rows = {"metrics": metric_rows(scored.metrics, "train", count, name), "protocols": [record]}
+    return rows, facts | {"items_per_s": len(reference) / workspace.elapsed()}, files
+
+
+STAGE_FUNCTIONS: dict[str, Callable[[Workspace], Result]] = {
+    "train": train_stage,
+    "encode": encode_stage,
+    "prior": prior_stage,
+    "sample": sample_stage,
+    "score": score_stage,
+}
+
+
+def curve_rows(curve: train.Curve) -> list[dict[str, Any]]:
+    """Rows of ``curves``."""
+    return [{"step": step, "metric": metric, "value": value} for step, metric, value in curve]
+
+
+def metric_rows(
+    values: dict[str, float], split: str, n_items: int, protocol: str = ""
+) -> list[dict[str, Any]]:
+    """Rows of ``metrics`` without a ceiling."""
+    return [
+        {"metric": m, "value": float(v), "split": split, "protocol": protocol, "n_items": n_items}
+        for m, v in values.items()
+    ]
+
+
+def codebook_rows(
+    tokens: np.ndarray, codebook_size: int, codebook: np.ndarray | None, split: str
+) -> list[dict[str, Any]]:
+    """Rows of the codebook metrics of tokens (N, h, w), each with its ceiling."""
+    per_batch = metrics.BATCH_SIZE * math.prod(tokens.shape[1:])
+    ceilings = metrics.ceilings(tokens.size, codebook_size, per_batch)
+    values = metrics.codebook_metrics(tokens, codebook_size, codebook)
+    rows = metric_rows(values, split, tokens.size)
+    return [row | {"ceiling": ceilings.get(row["metric"])} for row in rows]
+
+
+def by_codebook(tokens: np.ndarray, codebooks: int) -> list[np.ndarray]:
+    """One array (N, h, w) per codebook; none for a method without."""
+    if codebooks == 0:
+        return []
+    return [tokens] if codebooks == 1 else [tokens[..., q] for q in range(codebooks)]
+
+
+def save_arrays(folder: Path, arrays: dict[str, np.ndarray]) -> list[str]:
+    """Each array as ``<name>.npy``, atomically; returns the file names."""
+    for name, array in arrays.items():
+
+        def write(path: Path, array: np.ndarray = array) -> None:
+            with path.open("wb") as file:
+                np.save(file, array, allow_pickle=False)
+
+        tables.replace_atomically(
+            folder / f"{name}.npy", write, lambda p: np.load(p, mmap_mode="r")
+        )
+    return [f"{name}.npy" for name in arrays]
+
+
+def save_grid(path: Path, rows: np.ndarray) -> list[str]:
+    """Images (rows, columns, H, W, 3) uint8 as one PNG with a gap of 2 pixels."""
+    r, c, h, w, _ = rows.shape
+    canvas = np.full((r * (h + 2) + 2, c * (w + 2) + 2, 3), 255, np.uint8)
+    for i, j in np.ndindex(r, c):
+        top, left = 2 + i * (h + 2), 2 + j * (w + 2)
+        canvas[top : top + h, left : left + w] = rows[i, j]
+    image = Image.fromarray(canvas)
+    tables.replace_atomically(path, lambda p: image.save(p, format="PNG"), _verify_image)
+    return [path.name]
+
+
+def _verify_image(path: Path) -> None:
+    with Image.open(path) as image:
+        image.verify()

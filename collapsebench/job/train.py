@@ -1,0 +1,242 @@
+"""The one training loop: images live on the device as uint8, nothing in a step waits for it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from collapsebench import schedules
+from collapsebench.job.model import DiscreteVAE
+from collapsebench.results import tables
+from collapsebench.settings import PAPER_STEPS, Train
+
+WINDOW = ("loss", "reconstruction", "mse")  # summed over the steps between two points
+DIVERGED_AFTER = 2_000  # steps; before that a large error is only a start
+DIVERGED_FACTOR = 2.0  # times the error of predicting the data's mean colour
+Curve = list[tuple[int, str, float]]
+Probe = Callable[[DiscreteVAE], dict[str, float]]
+Report = Callable[[int, dict[str, float]], None]
+
+
+class Diverged(FloatingPointError):
+    """The loss is not finite, or the model became far worse than a constant; has the curve."""
+
+    def __init__(self, message: str, curve: Curve):
+        super().__init__(message)
+        self.curve = curve
+
+
+class Interrupted(Exception):
+    """The run was asked to stop; its checkpoint is written."""
+
+
+@dataclass
+class State:
+    """Where a run stands: steps done, points so far, sums since the last point."""
+
+    step: int = 0
+    curve: Curve = field(default_factory=list)
+    window: list[float] = field(default_factory=lambda: [0.0] * len(WINDOW))
+
+
+def fit(
+    model: DiscreteVAE,
+    images: np.ndarray,
+    settings: Train,
+    *,
+    seed: int,
+    device: torch.device,
+    probe: Probe = lambda model: {},
+    report: Report = lambda step, values: None,
+    stop: Callable[[], bool] = lambda: False,
+    checkpoint: Path | None = None,
+    checkpoint_every_s: float = 60.0,
+) -> State:
+    """Trains ``model`` in place on images (N, H, W, 3) uint8 and returns its curve.
+
+    Args:
+        probe: further curve values, measured at each point; must draw no random number.
+        report: called at each point with its step and values.
+        stop: asked before each step; True writes the checkpoint and raises ``Interrupted``.
+        checkpoint: a file to resume from, and to write every ``checkpoint_every_s`` seconds.
+
+    Raises:
+        Diverged: the loss is not finite, or after 2 000 steps the mean squared error between two
+            points exceeds twice that of the data's mean colour.
+        Interrupted: ``stop`` said so.
+    """
+    # Put the data and the model on the device.
+    data = torch.from_numpy(images).to(device)
+    ceiling = DIVERGED_FACTOR * colour_variance(images)
+    model.to(device).to(memory_format=torch.channels_last).train()
+    model.autocast = settings.precision == "bf16"
+    batches = Batches(len(images), settings.batch_size, seed, device)
+
+    # Construct the optimizer; learning rates enter as tensors.
+    optimizer = adam(model, settings, device)
+    base = [float(group["lr"]) for group in optimizer.param_groups]
+
+    # Resume, or initialise what depends on data.
+    state = State()
+    torch.manual_seed(seed + 1)
+    if checkpoint is not None and checkpoint.exists():
+        state = restore(checkpoint, model, optimizer)
+    else:
+        with torch.no_grad():
+            model.quantizer.initialize(model.encode(pixels(data, batches.batch(0))))
+
+    every = max(1, settings.steps // settings.points)
+    window = torch.tensor(state.window, device=device)
+    saved = time.monotonic()
+    t = torch.zeros((), device=device)
+    while state.step < settings.steps:
+        # Stop or save.
+        stopped = stop()
+        due = time.monotonic() - saved > checkpoint_every_s
+        if checkpoint is not None and (stopped or due):
+            state.window = window.tolist()
+            save(checkpoint, model, optimizer, state)
+            saved = time.monotonic()
+        if stopped:
+            raise Interrupted(f"stopped at step {state.step}")
+
+        # Set the schedules.
+        t.fill_(state.step * PAPER_STEPS / settings.horizon)
+        rate = learning_rate(t, settings)
+        for group, start in zip(optimizer.param_groups, base, strict=True):
+            group["lr"].copy_(rate * start / settings.learning_rate)
+        scheduled = {"lr": rate} | model.quantizer.anneal(t)
+
+        # Encode, quantize, decode.
+        x = pixels(data, batches.batch(state.step))
+        z_e = model.encode(x)
+        quantized = model.quantizer(z_e)
+        x_hat = model.decode(quantized.z_q)
+        reconstruction = model.quantizer.reconstruction_loss(x_hat, x)
+        loss = reconstruction + quantized.loss
+
+        # Take one step.
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        optimizer.step()
+        with torch.no_grad():
+            model.quantizer.update(z_e.detach(), quantized.tokens)
+            window += torch.stack([loss, reconstruction, functional.mse_loss(x_hat, x)])
+        state.step += 1
+
+        # Write a point of the curve: the only place that waits for the device.
+        if state.step % every == 0 or state.step == settings.steps:
+            count = state.step % every or every
+            values = dict(zip(WINDOW, (window / count).tolist(), strict=True))
+            if reason := divergence(values, state.step, ceiling):
+                raise Diverged(reason, state.curve)
+            values |= {k: float(v) for k, v in (scheduled | quantized.terms).items()}
+            model.eval()
+            values |= probe(model)
+            model.train()
+            state.curve += [(state.step, name, value) for name, value in values.items()]
+            report(state.step, values)
+            window.zero_()
+    model.eval()
+    return state
+
+
+class Batches:
+    """Which images make which batch: without replacement per epoch, a function of seed and step."""
+
+    def __init__(self, count: int, batch_size: int, seed: int, device: torch.device):
+        self.batch_size = min(batch_size, count)
+        self.per_epoch = count // self.batch_size  # the last partial batch is dropped
+        self.count, self.seed, self.device = count, seed, device
+        self.epoch = -1
+        self.generator = torch.Generator(device)
+
+    def batch(self, step: int) -> Tensor:
+        """Indices (B,) of the batch of one step."""
+        epoch, i = divmod(step, self.per_epoch)
+        if epoch != self.epoch:
+            self.generator.manual_seed((self.seed << 32) + epoch)
+            self.permutation = torch.randperm(
+                self.count, generator=self.generator, device=self.device
+            )
+            self.epoch = epoch
+        return self.permutation[i * self.batch_size : (i + 1) * self.batch_size]
+
+
+def colour_variance(images: np.ndarray) -> float:
+    """Squared error per element, in [0, 1] units, of predicting the mean colour of 4 096 images."""
+    return float((images[:4096] / 255.0).var(axis=(0, 1, 2)).mean())
+
+
+def pixels(data: Tensor, indices: Tensor) -> Tensor:
+    """uint8 (N, H, W, 3) and indices (B,) -> float32 (B, 3, H, W) in [0, 1], channels last."""
+    return data[indices].permute(0, 3, 1, 2).float().div_(255)
+
+
+def adam(model: DiscreteVAE, settings: Train, device: torch.device) -> torch.optim.Adam:
+    """One Adam over the networks and the quantizer's own groups (the paper, appendix C)."""
+    networks = [*model.encoder.parameters(), *model.decoder.parameters()]
+    groups: list[dict[str, Any]] = [{"params": networks, "lr": settings.learning_rate}]
+    groups += [g for g in model.quantizer.parameter_groups(settings.learning_rate) if g["params"]]
+    for group in groups:
+        group["lr"] = torch.tensor(float(group["lr"]), device=device)
+    return torch.optim.Adam(groups, fused=True)
+
+
+def learning_rate(t: Tensor, settings: Train) -> Tensor:
+    """Learning rate (0-d) at t of the paper's 150 000 steps: a ramp, then constant."""
+    form = {"quarter_cosine": schedules.quarter_cosine, "half_cosine": schedules.half_cosine}
+    ends = settings.learning_rate, settings.final_learning_rate
+    return form[settings.anneal](t, *ends, settings.ramp)
+
+
+def divergence(values: dict[str, float], step: int, ceiling: float) -> str:
+    """Why a window's averages mean divergence, or ""; ``ceiling`` is on the squared error."""
+    for name, value in values.items():
+        if not np.isfinite(value):
+            return f"{name} is {value} by step {step}"
+    if step >= DIVERGED_AFTER and values["mse"] > ceiling:
+        return (
+            f"mse {values['mse']:.4g} by step {step}: over {DIVERGED_FACTOR:g} times the error "
+            "of the data's mean colour"
+        )
+    return ""
+
+
+def save(path: Path, model: DiscreteVAE, optimizer: torch.optim.Optimizer, state: State) -> None:
+    """Writes a checkpoint beside ``path`` and renames it over the last one."""
+    content: dict[str, Any] = {
+        "model": model.state_dict(),
+        "optimizer": optimizer.state_dict(),
+        "step": state.step,
+        "curve": state.curve,
+        "window": state.window,
+        "rng": torch.get_rng_state(),
+        "cuda_rng": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
+    }
+
+    def write(temporary: Path) -> None:
+        with temporary.open("wb") as file:
+            torch.save(content, file)
+
+    tables.replace_atomically(path, write, Path.stat)
+
+
+def restore(path: Path, model: DiscreteVAE, optimizer: torch.optim.Optimizer) -> State:
+    """Loads a checkpoint into model, optimizer and the global generators."""
+    content = torch.load(path, map_location="cpu", weights_only=True)
+    model.load_state_dict(content["model"])
+    optimizer.load_state_dict(content["optimizer"])
+    torch.set_rng_state(content["rng"])
+    if content["cuda_rng"]:
+        torch.cuda.set_rng_state_all(content["cuda_rng"])
+    curve = [(step, name, value) for step, name, value in content["curve"]]
+    return State(content["step"], curve, content["window"])

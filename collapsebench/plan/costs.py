@@ -1,0 +1,180 @@
+"""What a stage of a job takes: seconds on a named device, bytes on disk.
+
+Seconds come from measured siblings (same method, network, sizes and device) where there are any,
+else from arithmetic: counted multiply-adds over the rate of the device.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from collapsebench.datasets import Dataset
+from collapsebench.plan import registry
+from collapsebench.plan.job import Job
+from collapsebench.quantizer import Incompatible
+from collapsebench.results import tables
+
+# Sustained training rate in multiply-adds per second. a100: that of the paper, which trained EdVAE
+# on CIFAR10 for 150 000 steps of 128 images in 12 h (appendix C). h100, h200: the same by their
+# makers' memory bandwidth, 3.35 and 4.8 TB/s to the A100's 2.04, which bounds small convolutions.
+# cpu: one core at 30 % of the 94 GFLOP/s that a large float32 matrix product reached on an EPYC.
+A100 = 9.7e12
+RATES = {"a100": A100, "h100": A100 * 3.35 / 2.04, "h200": A100 * 4.8 / 2.04, "cpu": 1.4e10}
+PASSES = 3  # forward and backward, in forward passes
+
+
+def sibling(job: Job, stage: str) -> tuple[Any, ...]:
+    """What makes two jobs take equally long in a stage."""
+    steps = job.settings["train"]["steps"] if stage == "train" else stage
+    return (stage, job.method, job.network, job.dataset, job.codebook_size, job.code_dim, steps)
+
+
+def measured_seconds(results: Path, device: str) -> dict[tuple[Any, ...], float]:
+    """Median seconds of finished stages on this kind of device, by ``sibling``.
+
+    On a processor: as long as it would have taken with all cores busy on such jobs.
+    """
+    runs = tables.read(results, "runs")
+    cpu = runs["device"] == "cpu"
+    named = runs["device_name"].fillna("").str.lower().str.contains(device)
+    runs = runs[(runs["status"] == "done") & (cpu if device == "cpu" else ~cpu & named)]
+    if runs.empty:
+        return {}
+    share = runs["threads"] / (os.cpu_count() or 1) if device == "cpu" else 1.0
+    keys = ["stage", "method", "network", "dataset", "codebook_size", "code_dim", "last"]
+    last = runs["steps"].where(runs["stage"] == "train", runs["stage"])
+    runs = runs.assign(last=last, seconds=runs["wall_s"] * share)
+    medians = runs.groupby(keys, dropna=False)["seconds"].median()
+    return {key: float(value) for key, value in medians.items()}
+
+
+def seconds(job: Job, stage: str, device: str, siblings: dict[tuple[Any, ...], float]) -> float:
+    """What a stage takes: as long as its measured siblings, else as modelled."""
+    found = siblings.get(sibling(job, stage))
+    return modelled_seconds(job, stage, device) if found is None else found
+
+
+def modelled_seconds(job: Job, stage: str, device: str) -> float:
+    """Seconds from counted multiply-adds, at the rate of a training on the device."""
+    rate = RATES[device] * (os.cpu_count() or 1 if device == "cpu" else 1)
+    settings, images, side = job.settings, image_count(job), image_side(job)
+    per_image, positions = image_macs(job, side), (side // 4) ** 2
+    count, prior, train = settings["sample"]["count"], settings["prior"], settings["train"]
+    token = prior_macs(prior["channels"], prior["blocks"], prior["layers"], job.codebook_size)
+    macs = {
+        "train": PASSES * per_image * train["steps"] * train["batch_size"],
+        "encode": per_image * images,
+        "prior": PASSES * token * positions * images * prior["epochs"],
+        "sample": 2 * token * positions * count,
+        "score": (images + count) * SCORE_MACS.get(settings["score"]["extractor"], 0.0),
+    }
+    return macs[stage] / rate
+
+
+SCORE_MACS = {"inception-v3-compat": 5.7e9, "cb-randconv-v1": 1.7e7}  # per image
+
+
+def image_macs(job: Job, side: int) -> float:
+    """Multiply-adds of one image through encoder, nearest-code search and decoder."""
+    method, network = (job.files.get(kind, getattr(job, kind)) for kind in ("method", "network"))
+    channels = encoder_channels(method, job.codebook_size, job.code_dim)
+    if channels == 0:
+        return 0.0  # the job ends at once, as a row that says so
+    widths = tuple(sorted(job.settings["network"].items()))
+    fixed, per_channel, per_dim = network_macs(network, side, widths)
+    search = job.codebook_size * job.code_dim * (side // 4) ** 2
+    return fixed + per_channel * channels + per_dim * job.code_dim + search
+
+
+@functools.cache
+def encoder_channels(method: str, codebook_size: int, code_dim: int) -> int:
+    """What the method wants from an encoder; 0 if the sizes do not fit it."""
+    cls = registry.method_class(method)
+    try:
+        return cls(codebook_size, code_dim, cls.Settings()).encoder_channels
+    except Incompatible:
+        return 0
+
+
+@functools.cache
+def network_macs(
+    network: str, side: int, widths: tuple[tuple[str, Any], ...]
+) -> tuple[float, float, float]:
+    """Multiply-adds of an image: fixed, per channel out of the encoder, per one into the decoder.
+
+    Only the encoder's last and the decoder's first convolution depend on the codebook, linearly.
+    """
+    one = _counted_macs(network, side, widths, 1, 1)
+    channel = _counted_macs(network, side, widths, 2, 1) - one
+    dim = _counted_macs(network, side, widths, 1, 2) - one
+    return one - channel - dim, channel, dim
+
+
+def _counted_macs(
+    network: str, side: int, widths: tuple[tuple[str, Any], ...], channels: int, code_dim: int
+) -> float:
+    """Counted while one image goes through."""
+    import torch
+    from torch import Tensor, nn
+
+    family = registry.network_module(network)
+    settings = family.Settings(**dict(widths))
+    encoder = family.Encoder(side, channels, settings).eval()
+    decoder = family.Decoder(side, code_dim, settings).eval()
+    counted = 0
+
+    def count(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+        nonlocal counted
+        each = inputs[0] if isinstance(module, nn.ConvTranspose2d) else output
+        weight = module.get_parameter("weight")
+        counted += each[0, 0].numel() * weight.numel()
+
+    for module in (*encoder.modules(), *decoder.modules()):
+        if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
+            module.register_forward_hook(count)
+    with torch.no_grad():
+        z = encoder(torch.zeros(1, 3, side, side))
+        decoder(torch.zeros(1, code_dim, *z.shape[2:]))
+    return float(counted)
+
+
+def prior_macs(channels: int, blocks: int, layers: int, codebook_size: int) -> float:
+    """Multiply-adds per position of PixelSNAIL: 22 active taps, two convolutions in a layer."""
+    residual = blocks * layers * 22 * 3 * channels**2
+    attention = blocks * 14 * channels**2
+    return float(residual + attention + channels * codebook_size)
+
+
+def image_count(job: Job) -> int:
+    """Images of the train split that costs are reckoned with; 5 000 where nobody knows yet."""
+    return dataset(job).train_images or 5_000
+
+
+def image_side(job: Job) -> int:
+    """Height and width of the job's images in pixels."""
+    return dataset(job).side(job.group("data"))
+
+
+def gigabytes(job: Job, stages: Sequence[str]) -> float:
+    """Size of what the stages leave on disk: weights, tokens, samples."""
+    side, images = image_side(job), image_count(job)
+    token_bytes = 1 if job.codebook_size <= 256 else 2
+    prior = job.settings["prior"]
+    size = {
+        "train": 12e6,
+        "encode": images * 1.2 * (side // 4) ** 2 * token_bytes,
+        "prior": 4 * 1.2 * prior_macs(prior["channels"], prior["blocks"], prior["layers"], 0),
+        "sample": job.settings["sample"]["count"] * (side**2 * 3 + (side // 4) ** 2 * token_bytes),
+        "score": 0.0,
+    }
+    return math.fsum(size[stage] for stage in stages) / 1e9
+
+
+def dataset(job: Job) -> Dataset:
+    """The job's dataset."""
+    return registry.dataset(job.files.get("dataset", job.dataset))

@@ -1,0 +1,102 @@
+"""A job: one training, as plain data, and which of its stages are still to be done."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import json
+import shutil
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from collapsebench.results import tables
+from collapsebench.results.runs import Finished, finished
+from collapsebench.settings import GROUPS, STAGES, UserError, build
+
+
+@dataclass(frozen=True)
+class Job:
+    """One training and the stages wanted after it; JSON-ready.
+
+    Attributes:
+        stage_ids: stage -> id, for the wanted stages.
+        settings: group -> field -> value, all resolved: method, network and ``settings.GROUPS``.
+        code: what vouches for method and network: an implementation number, or name@source-hash.
+        files: method and network files given by path, copied beside job.json when queued.
+    """
+
+    job_id: str
+    config_id: str
+    comparison_id: str
+    stage_ids: dict[str, str]
+    method: str
+    label: str
+    kind: str
+    network: str
+    dataset: str
+    codebook_size: int
+    code_dim: int
+    seed: int
+    scale: str
+    settings_label: str
+    settings: dict[str, dict[str, Any]]
+    code: dict[str, str]
+    files: dict[str, str]
+
+    @classmethod
+    def load(cls, folder: Path) -> Job:
+        """The job whose folder this is.
+
+        Raises:
+            UserError: no job.json, or one that this version cannot read.
+        """
+        try:
+            return cls(**json.loads((folder / "job.json").read_text(encoding="utf-8")))
+        except FileNotFoundError:
+            raise UserError(f"{folder} is not a job's folder: it has no job.json") from None
+        except (ValueError, TypeError) as error:
+            raise UserError(f"{folder / 'job.json'} cannot be read: {error}") from None
+
+    def queue(self, results: Path) -> Path:
+        """Writes job.json and the copies of user files that will run; returns the folder."""
+        folder = results / "jobs" / self.job_id
+        folder.mkdir(parents=True, exist_ok=True)
+        files = {kind: str(folder / Path(source).name) for kind, source in self.files.items()}
+        for kind, source in self.files.items():
+            if Path(source).resolve() != Path(files[kind]).resolve():
+                copy = functools.partial(shutil.copyfile, source)
+                tables.replace_atomically(Path(files[kind]), copy, Path.stat)
+        tables.write_json(folder / "job.json", dataclasses.asdict(replace(self, files=files)))
+        return folder
+
+    def key(self, stage: str) -> dict[str, Any]:
+        """The columns that name this job's rows of one stage."""
+        names = ("job_id", "config_id", "comparison_id", "method", "network", "dataset",
+                 "codebook_size", "code_dim", "seed", "scale")  # fmt: skip
+        label = f"{self.label} {self.settings_label}".strip()
+        return {name: getattr(self, name) for name in names} | {
+            "label": label,
+            "stage": stage,
+            "stage_id": self.stage_ids[stage],
+        }
+
+    def group(self, name: str) -> Any:
+        """The settings dataclass of a shared group, ``job.group("train")``."""
+        return build(GROUPS[name], self.settings[name], name)
+
+    def pending(self, results: Path) -> tuple[str, ...]:
+        """Wanted stages without a final result, in order; none once a stage ended without one."""
+        return pending(self, finished(results))
+
+
+def pending(job: Job, done: Finished) -> tuple[str, ...]:
+    """See ``Job.pending``; ``done`` is shared by many jobs."""
+    left = []
+    for stage in (stage for stage in STAGES if stage in job.stage_ids):
+        status = done.get((job.job_id, job.stage_ids[stage]))
+        if status in ("diverged", "incompatible"):
+            return ()
+        if status is None:
+            left.append(stage)
+    return tuple(left)

@@ -1,0 +1,199 @@
+"""Name -> method, network, dataset. The file is the name: nothing is listed anywhere.
+
+A name is looked up among the files of the package's folder, then among the entry points of the
+group ``collapsebench.methods`` (``.networks``, ``.datasets``); a word ending in ``.py`` is a path.
+"""
+
+from __future__ import annotations
+
+import ast
+import functools
+import hashlib
+import importlib
+import importlib.util
+import sys
+from dataclasses import dataclass
+from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING, Any, Literal
+
+from collapsebench.settings import PAPER_METHODS, UserError, did_you_mean
+
+if TYPE_CHECKING:
+    from collapsebench.datasets import Dataset
+    from collapsebench.quantizer import Quantizer
+
+Kind = Literal["methods", "networks", "datasets"]
+KINDS: tuple[Kind, ...] = ("methods", "networks", "datasets")
+
+FLOORS = ("random_codes", "continuous")
+
+
+@dataclass(frozen=True)
+class Entry:
+    """Where a name leads.
+
+    Attributes:
+        kind: methods, networks or datasets.
+        name: the CLI word and column value: the file's stem.
+        path: the file.
+        shipped: part of this package, so that its ``implementation`` number vouches for its code.
+        module: dotted name to import; empty for a file given by path.
+        content: SHA-256 of a file given by path, so that an edited file is another entry.
+    """
+
+    kind: Kind
+    name: str
+    path: Path
+    shipped: bool
+    module: str = ""
+    content: str = ""
+
+    @property
+    def summary(self) -> str:
+        """First line of the file's docstring, read without importing it."""
+        docstring = ast.get_docstring(ast.parse(self.path.read_text(encoding="utf-8"))) or ""
+        return docstring.partition("\n")[0]
+
+    @property
+    def role(self) -> str:
+        """paper, floor, extra or user: where reports put a method."""
+        if not self.shipped:
+            return "user"
+        return (
+            "paper" if self.name in PAPER_METHODS else "floor" if self.name in FLOORS else "extra"
+        )
+
+
+@functools.cache
+def _known(kind: Kind) -> dict[str, Entry]:
+    folder = Path(__file__).parent.parent / kind
+    shipped = {
+        path.stem: Entry(kind, path.stem, path, True, f"collapsebench.{kind}.{path.stem}")
+        for path in sorted(folder.glob("*.py"))
+        if not path.stem.startswith("_")
+    }
+    found = dict(shipped)
+    for point in entry_points(group=f"collapsebench.{kind}"):
+        if point.name in found:
+            raise UserError(f"the name {point.name!r} of entry point {point.value} is taken")
+        found[point.name] = Entry(kind, point.name, _file_of(point), False, point.module)
+    return found
+
+
+def _file_of(point: EntryPoint) -> Path:
+    spec = importlib.util.find_spec(point.module)
+    if spec is None or spec.origin is None:
+        raise UserError(f"entry point {point.name!r} names {point.module}, which does not exist")
+    return Path(spec.origin)
+
+
+def names(kind: Kind) -> list[str]:
+    """Every known name; the paper's methods first, in its order."""
+    known = _known(kind)
+    first = [name for name in PAPER_METHODS if name in known]
+    return first + [name for name in known if name not in first]
+
+
+def find(kind: Kind, word: str) -> Entry:
+    """The entry of a name or of a path ending in ``.py``.
+
+    Raises:
+        UserError: unknown name (with a did-you-mean), missing file, or a path whose stem is taken.
+    """
+    known = _known(kind)
+    if not word.endswith(".py"):
+        if word not in known:
+            raise UserError(f"unknown {kind[:-1]} {word!r}{did_you_mean(word, known)}")
+        return known[word]
+    path = Path(word).expanduser().resolve()
+    if not path.is_file():
+        raise UserError(f"no such {kind[:-1]} file: {word}")
+    if not path.stem.isidentifier():
+        raise UserError(
+            f"{word}: the file's name is the {kind[:-1]}'s name; letters, digits and _ only"
+        )
+    if path.stem in known:
+        raise UserError(
+            f"{word}: the name {path.stem!r} is taken by a {kind[:-1]}; rename the file"
+        )
+    return Entry(kind, path.stem, path, False, content=source_hash(path))
+
+
+@functools.cache
+def load(entry: Entry) -> ModuleType:
+    """The imported module; an exception in a user's file is that file's own."""
+    if entry.module:
+        return importlib.import_module(entry.module)
+    name = f"collapsebench_user_{entry.content[:8]}.{entry.name}"
+    spec = importlib.util.spec_from_file_location(name, entry.path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module  # dataclasses look their module up by name
+    spec.loader.exec_module(module)
+    return module
+
+
+def only_subclass(entry: Entry, base: type) -> Any:
+    """The one subclass of ``base`` that the file defines.
+
+    Raises:
+        UserError: the file defines none, or more than one.
+    """
+    module = load(entry)
+    found = [
+        value
+        for value in vars(module).values()
+        if isinstance(value, type)
+        and issubclass(value, base)
+        and value.__module__ == module.__name__
+    ]
+    if len(found) != 1:
+        defined = ", ".join(c.__name__ for c in found) or "none"
+        raise UserError(
+            f"{entry.path} must define exactly one {base.__name__}; it defines {defined}"
+        )
+    return found[0]
+
+
+def source_hash(path: Path, packages: tuple[str, ...] = ()) -> str:
+    """SHA-256 (hex) of a file and of every Python file of the packages that decide its result.
+
+    Raises:
+        UserError: a package that is not installed.
+    """
+    content = hashlib.sha256(path.read_bytes())
+    for package in packages:
+        spec = importlib.util.find_spec(package)
+        if spec is None or spec.origin is None:
+            raise UserError(
+                f"{path}: sources names the package {package!r}, which is not installed"
+            )
+        origin = Path(spec.origin)
+        files = sorted(origin.parent.rglob("*.py")) if spec.submodule_search_locations else [origin]
+        for file in files:
+            content.update(file.read_bytes())
+    return content.hexdigest()
+
+
+def method_class(word: str) -> type[Quantizer]:
+    """The Quantizer that a method's name or path stands for."""
+    from collapsebench.quantizer import Quantizer
+
+    return only_subclass(find("methods", word), Quantizer)
+
+
+def network_module(word: str) -> ModuleType:
+    """The module of a network family: ``Settings``, ``Encoder``, ``Decoder``."""
+    return load(find("networks", word))
+
+
+@functools.cache
+def dataset(word: str) -> Dataset:
+    """The dataset that a name or path stands for."""
+    from collapsebench.datasets import Dataset
+
+    found: Dataset = only_subclass(find("datasets", word), Dataset)()
+    return found

@@ -1,0 +1,18 @@
+"""The sections of a page by name; a view says which it belongs to."""
+
+YOUR_METHOD = "Your method"
+TABLES = "Tables"
+CODEBOOK_DESIGN = "Codebook design"
+TRADE_OFF = "Trade-off"
+NETWORK = "Quantizer or network?"
+ABLATIONS = "Ablations"
+CODEBOOK_USE = "How the codebook is used"
+TRAINING = "Training"
+GENERATION = "Generation"
+IMAGES = "Images"
+COST = "Cost"
+FAILURES = "Failures"
+PROVENANCE = "Provenance"
+
+PICTURES = (IMAGES,)  # what --no-images leaves out
+IN_TERMINAL = (YOUR_METHOD, TABLES, FAILURES)  # without drawings

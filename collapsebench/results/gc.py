@@ -1,0 +1,49 @@
+"""What stays of complete jobs; torch-free. Rows are never deleted."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from collapsebench.results import claims, status
+from collapsebench.settings import UserError, did_you_mean
+
+KINDS = {
+    "model": ("model.safetensors",),
+    "codebook": ("codebook.npy",),
+    "tokens": ("tokens-*.npy",),
+    "prior": ("prior.safetensors",),
+    "samples": ("samples.npy", "sample_tokens.npy"),
+    "images": ("*.png", "entropy_maps.npy"),
+}
+LEFTOVERS = ("*.ckpt", ".*.tmp", "*.tmp", ".claim-*")  # of processes that were killed
+
+
+def gc(results: Path, grid: str | None, keep: tuple[str, ...], dry_run: bool) -> str:
+    """Removes what is not to be kept from the folders of complete jobs; says how much.
+
+    A stage that needs a removed file makes it again.
+
+    Args:
+        keep: keys of ``KINDS``.
+
+    Raises:
+        UserError: an unknown kind, or a grid that was not run here.
+    """
+    for kind in keep:
+        if kind not in KINDS:
+            raise UserError(f"--keep: unknown kind {kind!r}{did_you_mean(kind, KINDS)}")
+    patterns = [p for kind, found in KINDS.items() if kind not in keep for p in found]
+    done = [row for row in status.status(results, grid) if row["status"] == "done"]
+    folders = {results / "jobs" / row["job_id"] for row in done}
+    files = {
+        path
+        for folder in folders
+        if not claims.held(folder)
+        for pattern in (*patterns, *LEFTOVERS)
+        for path in folder.glob(pattern)
+    }
+    size = sum(path.stat().st_size for path in files)
+    for path in () if dry_run else files:
+        path.unlink(missing_ok=True)
+    would = "would free" if dry_run else "freed"
+    return f"{would} {size / 1e6:.1f} MB: {len(files)} files of {len(folders)} complete jobs"

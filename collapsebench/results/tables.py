@@ -1,0 +1,252 @@
+"""What is kept of a run: Arrow schemas, atomic writes, one reader.
+
+One folder per table under ``results/``, one small parquet file per job and stage in it, so that
+``pd.read_parquet("results/metrics")``, a DuckDB glob and polars read it with no help from us, and
+merging two machines is copying folders.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import uuid
+import warnings
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+SCHEMA_VERSION = 1
+
+STATUSES = (
+    "queued", "running", "interrupted", "done", "diverged", "incompatible",
+    "out_of_memory", "timeout", "error", "cancelled",
+)  # fmt: skip
+FINAL = ("done", "diverged", "incompatible")  # results; every other status runs again
+
+_S, _I, _F, _B = pa.string(), pa.int64(), pa.float64(), pa.bool_()
+_TIME = pa.timestamp("us", tz="UTC")
+
+# What names a row: repeated in every table, so that no join comes before a plot.
+KEY: list[tuple[str, pa.DataType]] = [
+    ("schema_version", pa.int16()),
+    ("job_id", _S),  # everything that decides the trained model
+    ("config_id", _S),  # the same without the seed: one table cell
+    ("comparison_id", _S),  # without method, its settings and seed: who may share a table
+    ("stage", _S),  # train, encode, prior, sample, score
+    ("stage_id", _S),  # this stage's own settings and those of the stages before it
+    ("method", _S),
+    ("label", _S),  # printed name; settings that differ from the default are in it
+    ("network", _S),
+    ("dataset", _S),
+    ("codebook_size", _I),
+    ("code_dim", _I),
+    ("seed", _I),
+    ("scale", _S),
+]
+
+SCHEMAS: dict[str, pa.Schema] = {
+    name: pa.schema(fields)
+    for name, fields in {
+        "runs": [  # one row per attempt and stage
+            *KEY,
+            ("run_id", _S),
+            ("attempt", _I),
+            ("status", _S),
+            ("message", _S),  # reason of any status but done, one line
+            ("started_at", _TIME),
+            ("finished_at", _TIME),
+            ("wall_s", _F),
+            ("steps", _I),  # optimizer steps done in this stage
+            ("items_per_s", _F),  # images (train, encode, score) or token grids (prior, sample)
+            ("peak_memory_bytes", _I),  # resident set of the process
+            ("peak_gpu_memory_bytes", _I),  # torch's max_memory_allocated; null on a CPU
+            ("parameters_encoder", _I),
+            ("parameters_decoder", _I),
+            ("parameters_quantizer", _I),
+            ("parameters_prior", _I),
+            ("implementation", _S),  # version or source hash of method and network
+            ("precision", _S),
+            ("variant", _S),  # plain, or bf16 for networks in bfloat16
+            ("device", _S),
+            ("device_name", _S),
+            ("threads", _I),
+            ("deterministic", _B),
+            ("tf32", _B),
+            ("host_hash", _S),  # the machine, not its name
+            ("launcher", _S),
+            ("launcher_job", _S),
+            ("package_version", _S),
+            ("versions", _S),  # JSON: python, torch, torchvision, torch-fidelity, prdc, numpy, ...
+            ("git_sha", _S),
+            ("git_dirty", _B),
+            ("data_hash", _S),  # content of all images
+            ("split_hash", _S),  # which image is in which split
+            ("settings", _S),  # JSON, all resolved; expanded by `read(..., settings=True)`
+        ],
+        "metrics": [  # long: one row per metric
+            *KEY,
+            ("metric", _S),
+            ("value", _F),
+            ("split", _S),
+            ("protocol", _S),  # id in the table `protocols`; "" where none applies
+            ("n_items", _I),  # images, or tokens for codebook metrics
+            ("ceiling", _F),  # what uniform usage would give at that number of tokens
+        ],
+        "protocols": [  # how a distance was measured
+            *KEY,
+            ("protocol", _S),
+            ("name", _S),  # full, quick, ci, tiny
+            ("rankable", _B),
+            ("extractor", _S),
+            ("extractor_sha256", _S),
+            ("verified", _B),  # Inception weights whose hash was checked
+            ("details", _S),  # JSON: layer, counts, k, resize, reference split and hash, versions
+        ],
+        "curves": [  # one row per logged step and quantity, at most 500 points each
+            *KEY,
+            ("step", _I),
+            ("metric", _S),
+            ("value", _F),
+        ],
+        "codes": [  # how often each code was chosen
+            *KEY,
+            ("split", _S),
+            ("codebook", _I),  # 0, or the index among Q codebooks
+            ("counts", pa.list_(_I)),
+        ],
+    }.items()
+}
+
+Row = Mapping[str, Any]
+
+
+def replace_atomically(
+    path: Path, write: Callable[[Path], Any], check: Callable[[Path], Any]
+) -> None:
+    """Writes beside ``path``, syncs, reads back with ``check``, then renames over it.
+
+    Raises:
+        OSError: a full disk or an unwritable folder; ``path`` is then as it was.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.parent / f".{path.name}.{uuid.uuid4().hex[:8]}.tmp"
+    try:
+        write(temporary)
+        with temporary.open("rb") as file:
+            os.fsync(file.fileno())
+        check(temporary)
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_json(path: Path, value: Any) -> None:
+    """``value`` as indented JSON, atomically."""
+    text = json.dumps(value, indent=1, sort_keys=True, allow_nan=False) + "\n"
+    replace_atomically(path, lambda p: p.write_text(text), lambda p: json.loads(p.read_text()))
+
+
+def write(results: Path, table: str, name: str, rows: Sequence[Row]) -> Path:
+    """One parquet file of ``rows`` in ``results/<table>/<name>.parquet``, atomically.
+
+    A row may leave a column out (null); an unknown column or a wrong type is refused.
+
+    Raises:
+        KeyError: a column that the table's schema does not have.
+        pyarrow.ArrowException: a value that its column's type refuses.
+    """
+    schema = SCHEMAS[table]
+    for row in rows:
+        if unknown := set(row) - set(schema.names):
+            raise KeyError(f"no column {sorted(unknown)} in table {table!r}")
+    full = [{"schema_version": SCHEMA_VERSION, **row} for row in rows]
+    arrow = pa.Table.from_pylist(full, schema=schema)
+    path = results / table / f"{name}.parquet"
+    replace_atomically(path, lambda p: pq.write_table(arrow, p), pq.read_table)
+    return path
+
+
+def read(
+    results: Path | str | Iterable[Path | str],
+    table: str,
+    *,
+    jobs: Collection[str] | None = None,
+    columns: Sequence[str] | None = None,
+    settings: bool = False,
+) -> pd.DataFrame:
+    """Every row of a table from one results folder or several, torn and foreign files skipped.
+
+    Args:
+        results: a folder that holds the table's folder, or several such folders.
+        table: a key of ``SCHEMAS``.
+        jobs: only these job ids; the others' files are not opened.
+        columns: only these and ``schema_version``, in the schema's order; None is all. Reading
+            takes its time by file and column.
+        settings: expand the JSON column ``settings`` of ``runs`` into columns like
+            ``train.steps``.
+
+    Returns:
+        A frame with exactly the schema's columns, or those asked for (and the expanded ones),
+        whatever was found.
+
+    Raises:
+        KeyError: a table or a column that is not in ``SCHEMAS``.
+
+    Warns:
+        UserWarning: for each file that is skipped, with its name and the reason.
+    """
+    schema = SCHEMAS[table]
+    if columns is not None:
+        if unknown := set(columns) - set(schema.names):
+            raise KeyError(f"no column {sorted(unknown)} in table {table!r}")
+        schema = pa.schema([f for f in schema if f.name in {"schema_version", *columns}])
+    roots = [results] if isinstance(results, str | Path) else list(results)
+    paths = [path for root in roots for path in sorted((Path(root) / table).glob("*.parquet"))]
+    if jobs is not None:
+        paths = [path for path in paths if _may_hold(path, jobs)]
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        found = list(pool.map(lambda path: _open(path, schema), paths))
+    parts = []
+    for path, part in zip(paths, found, strict=True):
+        if isinstance(part, str):
+            warnings.warn(f"skipped {path}: {part}", stacklevel=2)
+        else:
+            parts.append(part)
+    whole = pa.concat_tables(parts) if parts else schema.empty_table()
+    frame = whole.combine_chunks().to_pandas()
+    if jobs is not None:
+        frame = frame[frame["job_id"].isin(jobs)].reset_index(drop=True)
+    if settings and table == "runs" and len(frame):
+        nested = pd.json_normalize([json.loads(s or "{}") for s in frame["settings"]])
+        frame = frame.drop(columns="settings").join(nested)
+    return frame
+
+
+def _may_hold(path: Path, jobs: Collection[str]) -> bool:
+    """False for a file of one other job; a baseline's file holds many and names none."""
+    name = path.name.partition(".")[0]
+    return name in jobs or not re.fullmatch(r"[0-9a-f]{16}", name)
+
+
+def _open(path: Path, schema: pa.Schema) -> pa.Table | str:
+    """The rows of a file in the schema of today, or why it cannot be read."""
+    try:
+        # files are small, and many
+        part = pq.ParquetFile(path).read(columns=schema.names, use_threads=False)
+        versions = part.column("schema_version")
+        if len(part) and versions[0].as_py() > SCHEMA_VERSION:
+            return f"schema version {versions[0]}, this program knows {SCHEMA_VERSION}"
+        if part.schema.equals(schema):
+            return part
+        for f in schema:
+            if f.name not in part.column_names:  # an older file: the column did not exist yet
+                part = part.append_column(f, pa.nulls(len(part), f.type))
+        return part.select(schema.names).cast(schema)
+    except (pa.ArrowException, OSError, KeyError, ValueError) as error:
+        return str(error).splitlines()[0] if str(error) else type(error).__name__

@@ -1,0 +1,34 @@
+"""The process of a job."""
+
+import platform
+import subprocess
+import sys
+
+import pytest
+
+CHURN = """
+import ctypes, resource
+from collapsebench.job.process import keep_freed_memory
+if {kept}:
+    keep_freed_memory()
+libc = ctypes.CDLL(None)
+libc.malloc.restype = ctypes.c_void_p
+size = 64 << 20
+for i in range(11):
+    if i == 1:  # the first block comes from the kernel in any case
+        first = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    block = ctypes.c_void_p(libc.malloc(ctypes.c_size_t(size)))
+    ctypes.memset(block, 1, size)
+    libc.free(block)
+print((resource.getrusage(resource.RUSAGE_SELF).ru_minflt - first) / 10)
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="of glibc's allocator")
+def test_memory_of_large_tensors_is_taken_from_the_kernel_once():
+    def faults(kept: bool) -> float:
+        code = CHURN.format(kept=kept)
+        return float(subprocess.check_output([sys.executable, "-c", code], text=True))
+
+    assert faults(kept=True) < 10
+    assert faults(kept=False) > 30  # of 16 384 small pages or 32 large ones
