@@ -95,13 +95,14 @@ def encode_stage(workspace: Workspace) -> Result:
 
 
 def prior_stage(workspace: Workspace) -> Result:
-    """Training tokens -> a PixelSNAIL and its likelihoods beside the unigram entropy."""
+    """Training tokens -> a PixelSNAIL and its likelihoods beside the unigram entropy.
+
+    Both are per token, and of several codebooks means over them.
+    """
     job, settings = workspace.job, workspace.job.group("prior")
-    if workspace.model.quantizer.codebooks != 1:
-        raise Incompatible(
-            f"the prior reads one token per position, {job.method} has "
-            f"{workspace.model.quantizer.codebooks} codebooks"
-        )
+    codebooks = workspace.model.quantizer.codebooks
+    if codebooks == 0:
+        raise Incompatible(f"the prior reads tokens, {job.method} has no codebook")
     fitted = prior.fit(
         np.asarray(workspace.tokens("train")),
         settings,
@@ -127,7 +128,8 @@ def prior_stage(workspace: Workspace) -> Result:
     }
     rows: Rows = {"metrics": [], "curves": []}
     for split, (value, tokens) in likelihoods.items():
-        unigram = metrics.entropy(metrics.counts(tokens, job.codebook_size))
+        counts = [metrics.counts(t, job.codebook_size) for t in by_codebook(tokens, codebooks)]
+        unigram = float(np.mean([metrics.entropy(each) for each in counts]))
         values = {
             "nll": value,
             "bits_per_token": value / math.log(2),
@@ -150,8 +152,9 @@ def prior_stage(workspace: Workspace) -> Result:
 def sample_stage(workspace: Workspace) -> Result:
     """The prior -> tokens -> images, and how many of them differ."""
     job, settings = workspace.job, workspace.job.group("sample")
-    _, height, width = workspace.tokens("train").shape
-    network = prior.PixelSNAIL(job.codebook_size, height, width, job.group("prior"))
+    height, width = workspace.tokens("train").shape[1:3]
+    codebooks = workspace.model.quantizer.codebooks
+    network = prior.PixelSNAIL(job.codebook_size, height, width, job.group("prior"), codebooks)
     network.load_state_dict(load_file(workspace.folder / "prior.safetensors"))
     tokens = prior.sample(
         network.to(workspace.device).eval(),

@@ -93,15 +93,15 @@ def test_the_probe_draws_no_random_number_and_sees_the_codebook():
 def test_of_several_codebooks_the_probe_reports_the_worst():
     net, data = network("rq_vae"), images(9)
     net.quantizer.codebook[2, 1:] = 1e6  # the third depth can use one code only
-    values = evaluate.Probe(data, CPU)(net)
+    values = encode.Probe(data, CPU)(net)
     assert (values["perplexity"], values["usage"], values["dead_codes"]) == (1.0, 1 / 8, 7.0)
 
 
 def test_tokens_of_several_codebooks_decode_to_the_reconstruction():
     net, data = network("rq_vae"), images()
-    encoded = evaluate.encode(net, data, device=CPU)
+    encoded = encode.encode(net, data, device=CPU)
     assert encoded.tokens.shape == (5, 8, 8, 4)
-    decoded = evaluate.decode(net, encoded.tokens, device=CPU)
+    decoded = encode.decode(net, encoded.tokens, device=CPU)
     assert np.array_equal(decoded, encoded.reconstructions[:5])
 
 
