@@ -17,12 +17,9 @@ def two(codebook):
 
     def build(**settings):
         quantizer = RQVAE(3, 2, RQVAE.Settings(depth=2, **settings))
-        if not quantizer.settings.shared:
-            codebook_of_both = torch.stack([codebook, SECOND])
-        else:
-            codebook_of_both = codebook[None]
-        quantizer.codebook.copy_(codebook_of_both)
-        quantizer.ema_sums.copy_(codebook_of_both)
+        tables = torch.stack([codebook, SECOND])[: len(quantizer.codebook)]
+        quantizer.codebook.copy_(tables)
+        quantizer.ema_sums.copy_(tables)
         return quantizer
 
     return build
