@@ -54,7 +54,8 @@ class Quantizer(nn.Module):
         network: the network family of the method's own paper.
         implementation: bumped by hand whenever the method's numbers change; part of the job id.
         sources: packages whose code decides the result (methods given by path).
-        codebooks: number of tokens per position; 0 = no codes, the tokens stand for nothing.
+        codebooks: Q, tokens per position; 0 = no codes, the tokens stand for nothing. Where a
+            setting decides it, the instance has its own.
         for_dataset: published per-dataset defaults of settings, {"celeba": {"beta": 1e-7}}.
     """
 
@@ -62,7 +63,7 @@ class Quantizer(nn.Module):
     network: ClassVar[str] = "vqvae"
     implementation: ClassVar[int] = 1
     sources: ClassVar[tuple[str, ...]] = ()
-    codebooks: ClassVar[int] = 1
+    codebooks: int = 1
     for_dataset: ClassVar[dict[str, dict[str, Any]]] = {}
 
     @dataclass(frozen=True)
@@ -133,7 +134,7 @@ class Quantizer(nn.Module):
         """After the optimizer step, without gradients: moving averages, resets, codebook steps."""
 
     def embed(self, tokens: Tensor) -> Tensor:
-        """tokens (B, H, W) -> z_q (B, D, H, W); in eval mode equal to ``forward(...).z_q``."""
+        """Tokens, as ``forward`` gives them, -> z_q (B, D, H, W); in eval mode equal to its z_q."""
         raise NotImplementedError(f"{type(self).__name__} must define embed(tokens)")
 
     def reconstruction_loss(self, x_hat: Tensor, x: Tensor) -> Tensor:
@@ -154,7 +155,10 @@ class Quantizer(nn.Module):
         return 8, cls.dim_for(8) or 4
 
     def codes(self) -> Tensor | None:
-        """The effective codebook (K, D), detached, for reports; None if it is implicit."""
+        """The effective codebook, detached, for reports; None if it is implicit.
+
+        (K, D), or (Q, K, D) for Q codebooks, whose codes at a position add up to its z_q.
+        """
         codebook = getattr(self, "codebook", None)
         return codebook.detach() if isinstance(codebook, torch.Tensor) else None
 

@@ -121,7 +121,7 @@ def output_has_the_right_shapes_and_types(method: type[Quantizer]) -> None:
         _ask(
             isinstance(output, Quantized), "forward must return Quantized(z_q, tokens, loss, terms)"
         )
-        _check_output(output, size, dim, method.codebooks, mode)
+        _check_output(output, size, dim, quantizer.codebooks, mode)
 
 
 def _check_output(output: Quantized, size: int, dim: int, codebooks: int, mode: str) -> None:
@@ -176,9 +176,9 @@ def evaluation_is_deterministic(method: type[Quantizer]) -> None:
 @check
 def tokens_say_what_the_decoder_sees(method: type[Quantizer]) -> None:
     """In eval mode, z_q == embed(tokens), exactly; for methods that have codes."""
-    if method.codebooks == 0:
-        return
     quantizer = trained(method).eval()
+    if quantizer.codebooks == 0:
+        return
     output = quantizer(encoded(quantizer).detach())
     same = torch.equal(output.z_q, quantizer.embed(output.tokens))
     _ask(same, "in eval mode z_q must equal embed(tokens), or samples of the prior decode wrongly")
@@ -240,14 +240,17 @@ def posterior_is_a_distribution(method: type[Quantizer]) -> None:
 
 @check
 def codes_are_the_codebook(method: type[Quantizer]) -> None:
-    """codes() is (K, D), detached, and holds what embed gives; or None if implicit."""
+    """codes() is (K, D) or (Q, K, D), detached, and holds what embed gives; or None if implicit."""
     quantizer = trained(method).eval()
     codes = quantizer.codes()
     if codes is None:
         return
-    size, dim = method.tiny()
-    _ask(codes.shape == (size, dim), f"codes() is {tuple(codes.shape)}, must be {(size, dim)}")
+    count, (size, dim) = quantizer.codebooks, method.tiny()
+    wanted = (size, dim) if count == 1 else (count, size, dim)
+    _ask(codes.shape == wanted, f"codes() is {tuple(codes.shape)}, must be {wanted}")
     _ask(not codes.requires_grad, "codes() must be detached")
-    looked_up = quantizer.embed(torch.arange(size).view(1, 1, size)).detach()
-    same = torch.allclose(looked_up[0, :, 0].t(), codes)
+    tokens = (torch.arange(size)[:, None] + torch.arange(count)) % size  # (K, Q), depths differ
+    looked_up = quantizer.embed(tokens.squeeze(-1)[None, None]).detach()
+    summed = codes.view(count, size, dim)[torch.arange(count), tokens].sum(1)
+    same = torch.allclose(looked_up[0, :, 0].t(), summed)
     _ask(same, "codes() must be what embed gives: the effective codebook")

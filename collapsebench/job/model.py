@@ -48,7 +48,7 @@ class DiscreteVAE(nn.Module):
 
     @torch.no_grad()
     def tokens(self, x: Tensor) -> Tensor:
-        """x (B, 3, H, W) in [0, 1] -> tokens (B, H/4, W/4) int64."""
+        """x (B, 3, H, W) in [0, 1] -> tokens (B, H/4, W/4) or (B, H/4, W/4, Q) int64."""
         return self.quantizer(self.encode(x)).tokens
 
     @torch.no_grad()

@@ -82,7 +82,8 @@ def encode_stage(workspace: Workspace) -> Result:
         files += save_arrays(workspace.folder, {f"tokens-{split}": encoded.tokens})
         rows["metrics"] += metric_rows(encoded.values, split, len(images))
         for q, tokens in enumerate(by_codebook(encoded.tokens, model.quantizer.codebooks)):
-            rows["metrics"] += codebook_rows(tokens, model.quantizer.codebook_size, codebook, split)
+            vectors = codebook if codebook is None or codebook.ndim == 2 else codebook[q]
+            rows["metrics"] += codebook_rows(tokens, model.quantizer.codebook_size, vectors, split)
             counts = metrics.counts(tokens, model.quantizer.codebook_size).tolist()
             rows["codes"].append({"split": split, "codebook": q, "counts": counts})
         if split == "test":
@@ -94,13 +95,14 @@ def encode_stage(workspace: Workspace) -> Result:
 
 
 def prior_stage(workspace: Workspace) -> Result:
-    """Training tokens -> a PixelSNAIL and its likelihoods beside the unigram entropy."""
+    """Training tokens -> a PixelSNAIL and its likelihoods beside the unigram entropy.
+
+    Both are per token, and of several codebooks means over them.
+    """
     job, settings = workspace.job, workspace.job.group("prior")
-    if workspace.model.quantizer.codebooks != 1:
-        raise Incompatible(
-            f"the prior reads one token per position, {job.method} has "
-            f"{workspace.model.quantizer.codebooks} codebooks"
-        )
+    codebooks = workspace.model.quantizer.codebooks
+    if codebooks == 0:
+        raise Incompatible(f"the prior reads tokens, {job.method} has no codebook")
     fitted = prior.fit(
         np.asarray(workspace.tokens("train")),
         settings,
@@ -126,7 +128,8 @@ def prior_stage(workspace: Workspace) -> Result:
     }
     rows: Rows = {"metrics": [], "curves": []}
     for split, (value, tokens) in likelihoods.items():
-        unigram = metrics.entropy(metrics.counts(tokens, job.codebook_size))
+        counts = [metrics.counts(t, job.codebook_size) for t in by_codebook(tokens, codebooks)]
+        unigram = float(np.mean([metrics.entropy(each) for each in counts]))
         values = {
             "nll": value,
             "bits_per_token": value / math.log(2),
@@ -149,8 +152,9 @@ def prior_stage(workspace: Workspace) -> Result:
 def sample_stage(workspace: Workspace) -> Result:
     """The prior -> tokens -> images, and how many of them differ."""
     job, settings = workspace.job, workspace.job.group("sample")
-    _, height, width = workspace.tokens("train").shape
-    network = prior.PixelSNAIL(job.codebook_size, height, width, job.group("prior"))
+    height, width = workspace.tokens("train").shape[1:3]
+    codebooks = workspace.model.quantizer.codebooks
+    network = prior.PixelSNAIL(job.codebook_size, height, width, job.group("prior"), codebooks)
     network.load_state_dict(load_file(workspace.folder / "prior.safetensors"))
     tokens = prior.sample(
         network.to(workspace.device).eval(),

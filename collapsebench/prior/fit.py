@@ -36,7 +36,8 @@ class Fitted:
     Attributes:
         model: in eval mode, on the device it was trained on; the last weights, or with early
             stopping those that were best on the held-out grids.
-        curve: (step, {"prior_loss", "prior_held_out"}), nats per token, at most 500 points.
+        curve: (step, {"prior_loss", "prior_held_out"}), nats per token, at most 500 points. With Q
+            codebooks a position has Q tokens, and Q times as many nats as one of them.
         nll_train: nats per token over the grids trained on.
         nll_held_out: nats per token over the held-out grids; NaN if none were held out.
         epochs_run: fewer than asked for only with early stopping.
@@ -73,7 +74,7 @@ def fit(
     checkpoint_every_s: float = 60.0,
     progress: Progress = lambda step, steps, values: None,
 ) -> Fitted:
-    """Trains a prior on token grids (N, H, W) by cross-entropy, in nats per token.
+    """Trains a prior on token grids (N, H, W) or (N, H, W, Q) by cross-entropy, nats per token.
 
     Adam with its default moments; batches without replacement, the last partial one of an epoch
     dropped (rosinality, train_pixelsnail.py).
@@ -85,7 +86,7 @@ def fit(
             last finished epoch; what it raises ends the fit, its checkpoint written.
 
     Raises:
-        UserError: tokens that are no (N, H, W) in [0, codebook_size), or too few to hold out.
+        UserError: tokens of another shape or not in [0, codebook_size), or too few to hold out.
         FloatingPointError: the loss is not finite.
     """
     # Split the grids and put them on the device.
@@ -98,8 +99,8 @@ def fit(
 
     # Construct the network and its optimizer, or resume.
     torch.manual_seed(seed)
-    _, height, width = tokens.shape
-    model = PixelSNAIL(codebook_size, height, width, settings).to(device)
+    height, width, codebooks = (*tokens.shape[1:], 1)[:3]
+    model = PixelSNAIL(codebook_size, height, width, settings, codebooks).to(device)
     optimizer = torch.optim.Adam(model.parameters(), lr=settings.learning_rate, fused=True)
     identity = fingerprint(tokens, settings, codebook_size, seed)
     state = restore(checkpoint, identity, model, optimizer) or State()
@@ -149,7 +150,7 @@ def fit(
 def take_step(
     model: PixelSNAIL, optimizer: torch.optim.Optimizer, batch: Tensor, rate: float, bf16: bool
 ) -> Tensor:
-    """One optimizer step on tokens (B, H, W) int64; the 0-d loss before it, detached."""
+    """One optimizer step on a batch of grids, int64; the 0-d loss before it, detached."""
     for group in optimizer.param_groups:
         group["lr"] = rate
     with torch.autocast(batch.device.type, torch.bfloat16, bf16):
@@ -163,8 +164,10 @@ def take_step(
 
 def check(tokens: np.ndarray, settings: Prior, codebook_size: int) -> None:
     """Raises ``UserError`` on tokens or settings that no prior can be trained on."""
-    if tokens.ndim != 3:
-        raise UserError(f"the prior reads tokens of shape (N, H, W), got {tokens.shape}")
+    if tokens.ndim != 3 and (tokens.ndim != 4 or tokens.shape[3] < 2):
+        raise UserError(
+            f"the prior reads tokens of shape (N, H, W) or (N, H, W, Q), got {tokens.shape}"
+        )
     if len(tokens) < 2:
         raise UserError(f"the prior needs at least 2 token grids, got {len(tokens)}")
     if tokens.min() < 0 or tokens.max() >= codebook_size:
@@ -242,9 +245,10 @@ def exhausted(state: State, settings: Prior) -> bool:
 
 @torch.inference_mode()
 def nll(model: PixelSNAIL, tokens: np.ndarray, *, batch_size: int, device: torch.device) -> float:
-    """Negative log-likelihood of tokens (N, H, W), nats per token, without dropout, in float32.
+    """Negative log-likelihood of token grids, nats per token, without dropout, in float32.
 
-    Leaves the model in eval mode; NaN for N = 0.
+    A position with tokens of Q codebooks has Q times as many. Leaves the model in eval mode; NaN
+    for N = 0.
     """
     model.eval()
     total = torch.zeros((), dtype=torch.float64, device=device)

@@ -4,19 +4,22 @@ Paper: X. Chen, N. Mishra, M. Rohaninejad, P. Abbeel, "PixelSNAIL: An Improved A
 Generative Model", ICML 2018, https://arxiv.org/abs/1712.09763
 Reference code: rosinality/vq-vae-2-pytorch, pixelsnail.py, commit ef5f67c.
 
-    p(tokens) = prod_p p(token_p | token_q, q < p)      positions p in raster order
+    p(tokens) = prod_p p(token_p | before p)            positions p in raster order
+    p(token_p | before p) = prod_d p(token_pd | before p, token_pe, e < d)   of several codebooks
     layer:  h + GLU(conv2(drop(ELU(conv1(ELU(h))))))    5 x 5 causal convolutions
-    block:  layers, then attention over the positions q < p, then a pointwise layer on both
+    block:  layers, then attention over the positions before p, then a pointwise layer on both
+    depth:  a pointwise layer on the blocks' features and the sum of the embedded token_pe, e < d
 
 Differs from the reference code: the stem is a sum of table rows, not a convolution of one-hot
 vectors (the same function); masked taps are multiplied by zero, not overwritten;
 ``center="inclusive"`` keeps the centre tap, as the authors' network does
-(neocxi/pixelsnail-public, commit 05a70fb). All weights are normalised per output channel.
+(neocxi/pixelsnail-public, commit 05a70fb). Weights are normalised per output channel. Several
+codebooks are ours: the stem sees the tokens of all depths, and each depth has a head of its own.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import torch
 from torch import Tensor, nn
@@ -129,7 +132,7 @@ class Stem(nn.Module):
         """Sums of the table rows of what each position sees, without bias.
 
         Args:
-            padded: (B, H + 2, W + 4) int64, K where there is no token.
+            padded: (B, H + 2, W + 4) or (B, H + 2, W + 4, Q) int64, K where there is no token.
             table: ``table()``.
 
         Returns:
@@ -141,15 +144,14 @@ class Stem(nn.Module):
             for row, column in ABOVE + LEFT
         ]
         starts = torch.arange(0, len(table), self.codebook_size + 1, device=table.device)
-        rows = torch.stack(seen, -1) + starts
-        return functional.embedding_bag(rows.flatten(0, 2), table, mode="sum").view(
-            *seen[0].shape, -1
-        )
+        rows = (torch.stack(seen, -1) + starts).flatten(0, 2).flatten(1)
+        return functional.embedding_bag(rows, table, mode="sum").view(*seen[0].shape[:3], -1)
 
     def forward(self, tokens: Tensor) -> Tensor:
-        """(B, H, W) int64 -> (B, C, H, W)."""
-        padded = functional.pad(tokens, (SIDE, SIDE, 2, 0), value=self.codebook_size)
-        h = self.look_up(padded, self.table()) + self.bias(*tokens.shape[1:])
+        """(B, H, W) or (B, H, W, Q) int64 -> (B, C, H, W)."""
+        margins = (0, 0) * (tokens.ndim - 3) + (SIDE, SIDE, 2, 0)
+        padded = functional.pad(tokens, margins, value=self.codebook_size)
+        h = self.look_up(padded, self.table()) + self.bias(*tokens.shape[1:3])
         return h.permute(0, 3, 1, 2)
 
 
@@ -212,6 +214,28 @@ class Block(nn.Module):
         return self.out(h, self.attention(query, key))
 
 
+class Depth(nn.Module):
+    """A codebook after the first: its token given the features and the tokens above it."""
+
+    def __init__(self, codebook_size: int, settings: Prior):
+        super().__init__()
+        channels = settings.channels
+        self.embedding = nn.Embedding(codebook_size, channels)
+        self.layer = Gated(pointwise, channels, channels, settings.dropout, channels)
+        self.head = pointwise(channels, codebook_size)
+
+    def forward(self, h: Tensor, known: Tensor, above: Tensor) -> tuple[Tensor, Tensor]:
+        """Logits (B, K, H, W), and ``known`` with one token more in it.
+
+        Args:
+            h: (B, C, H, W), the features of the blocks.
+            known: (B, C, H, W), the sum of the embedded tokens that lie further above.
+            above: (B, H, W) int64, the tokens one depth above.
+        """
+        known = known + self.embedding(above).permute(0, 3, 1, 2)
+        return self.head(functional.elu(self.layer(h, known))), known
+
+
 class PixelSNAIL(nn.Module):
     """The prior over token grids of one size.
 
@@ -220,6 +244,7 @@ class PixelSNAIL(nn.Module):
         height: rows of a grid.
         width: columns of a grid.
         settings: channels, blocks, layers, dropout, center.
+        codebooks: Q, tokens at each position; above 1 they are the last axis of a grid.
 
     Raises:
         UserError: ``channels`` is no multiple of 16 (eight heads on half the channels).
@@ -227,33 +252,55 @@ class PixelSNAIL(nn.Module):
 
     coordinates: Tensor
 
-    def __init__(self, codebook_size: int, height: int, width: int, settings: Prior):
+    def __init__(
+        self, codebook_size: int, height: int, width: int, settings: Prior, codebooks: int = 1
+    ):
         super().__init__()
         if settings.channels % (2 * HEADS):
             raise UserError(
                 f"bad value for 'prior.channels': {settings.channels} "
                 f"(must be a multiple of {2 * HEADS}: {HEADS} heads on half the channels)"
             )
-        self.codebook_size, self.height, self.width = codebook_size, height, width
-        self.stem = Stem(codebook_size, settings.channels)
+        self.codebook_size, self.codebooks = codebook_size, codebooks
+        self.height, self.width = height, width
+        self.stem = Stem(codebooks * codebook_size, settings.channels)
         self.blocks = nn.ModuleList(Block(settings) for _ in range(settings.blocks))
         self.head = pointwise(settings.channels, codebook_size)
+        self.depths = nn.ModuleList(Depth(codebook_size, settings) for _ in range(1, codebooks))
         rows, columns = (torch.arange(n) / n - 0.5 for n in (height, width))
         grid = torch.stack(torch.meshgrid(rows, columns, indexing="ij"))
         self.register_buffer("coordinates", grid, persistent=False)  # (2, H, W)
 
+    @property
+    def grid(self) -> tuple[int, ...]:
+        """Shape of a grid of tokens: (H, W), or (H, W, Q)."""
+        return (self.height, self.width) + (self.codebooks,) * (self.codebooks > 1)
+
+    def entries(self, tokens: Tensor) -> Tensor:
+        """Tokens (..., Q), or (..., W) of one codebook, as the stem knows them: token + q K."""
+        return tokens + self.codebook_size * torch.arange(self.codebooks, device=tokens.device)
+
     def forward(self, tokens: Tensor) -> Tensor:
-        """Logits of every token given the ones before it.
+        """Logits of every token given the ones before it: earlier positions, then depths above.
 
         Args:
-            tokens: (B, h, W) int64 in [0, K); h <= H, fewer rows are a grid cut off below.
+            tokens: (B, h, W) or (B, h, W, Q) int64 in [0, K); h <= H, fewer rows are a grid cut
+                off below.
 
         Returns:
-            (B, K, h, W).
+            (B, K, h, W) or (B, K, h, W, Q).
         """
-        batch, height, _ = tokens.shape
+        batch, height = tokens.shape[:2]
         coordinates = self.coordinates[:, :height].expand(batch, -1, -1, -1)
-        h = self.stem(tokens)
+        h = self.stem(self.entries(tokens))
         for block in self.blocks:
             h = block(h, coordinates)
-        return self.head(functional.elu(h))
+        first = self.head(functional.elu(h))
+        return torch.stack([first, *self.deeper(h, tokens)], -1) if self.depths else first
+
+    def deeper(self, h: Tensor, tokens: Tensor) -> Iterator[Tensor]:
+        """Logits (B, K, h, W) of the second depth, the third, and so on."""
+        known = torch.zeros_like(h)
+        for q, depth in enumerate(self.depths):
+            logits, known = depth(h, known, tokens[..., q])
+            yield logits

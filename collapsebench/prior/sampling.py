@@ -2,9 +2,10 @@
 
 A causal convolution reads four finished rows and the left of its own. What the rows give is
 computed once per row, for all columns; a position adds the taps of its own row. Attention keeps
-its keys and values. Every value is a function of earlier positions only and is computed once, so
-the logits are those of the full forward pass. The split by rows follows Fast PixelCNN++
-(PrajitR/fast-pixel-cnn, commit 6a88afb).
+its keys and values. Of several codebooks, what the blocks give at a position serves all its depths.
+Every value is a function of earlier tokens only and is computed once, so the logits are those of
+the full forward pass. The split by rows follows Fast PixelCNN++ (PrajitR/fast-pixel-cnn, commit
+6a88afb).
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from collapsebench.prior.network import (
     UP,
     Block,
     CausalConv,
+    Depth,
     Gated,
     PixelSNAIL,
 )
@@ -34,13 +36,13 @@ Progress = Callable[[int, int], None]
 
 
 class Predictor(Protocol):
-    """What draws a grid: asked for logits and told the token, in raster order."""
+    """What draws a grid: asked for logits and told the token, in raster order, depth by depth."""
 
-    def logits(self, row: int, column: int) -> Tensor:
-        """(B, K) of this position, given the tokens put so far."""
+    def logits(self, row: int, column: int, depth: int) -> Tensor:
+        """(B, K) of this codebook at this position, given the tokens put so far."""
 
-    def put(self, row: int, column: int, tokens: Tensor) -> None:
-        """Tells the tokens (B,) of this position."""
+    def put(self, row: int, column: int, depth: int, tokens: Tensor) -> None:
+        """Tells the tokens (B,) of this codebook at this position."""
 
 
 @torch.inference_mode()
@@ -67,7 +69,7 @@ def sample(
         progress: called after each batch with the grids done and asked for.
 
     Returns:
-        (count, H, W) int64 in [0, K).
+        (count, H, W) or (count, H, W, Q) int64 in [0, K).
     """
     return _sample(Cache, model, count, seed, temperature, batch_size, device, progress)
 
@@ -89,18 +91,18 @@ def sample_naive(
 
 @torch.inference_mode()
 def teacher_forced(model: PixelSNAIL, tokens: Tensor) -> Tensor:
-    """The logits (B, K, H, W) of ``model(tokens)`` in eval mode, by the cached path.
+    """The logits (B, K, H, W) or (B, K, H, W, Q) of ``model(tokens)`` in eval mode, cached.
 
     Args:
-        tokens: (B, H, W) int64, H and W the model's own.
+        tokens: (B, H, W) or (B, H, W, Q) int64, of the model's own size.
     """
     cache = Cache(model.eval(), len(tokens))
-    grid = []
-    for i in range(model.height):
-        for j in range(model.width):
-            grid.append(cache.logits(i, j))
-            cache.put(i, j, tokens[:, i, j])
-    return torch.stack(grid, -1).unflatten(-1, (model.height, model.width))
+    grid = tokens.reshape(-1, model.height, model.width, model.codebooks)
+    logits = []
+    for i, j, q in np.ndindex(*grid.shape[1:]):
+        logits.append(cache.logits(i, j, q))
+        cache.put(i, j, q, grid[:, i, j, q])
+    return torch.stack(logits, -1).unflatten(-1, model.grid)
 
 
 def _sample(
@@ -114,33 +116,31 @@ def _sample(
     progress: Progress,
 ) -> np.ndarray:
     model.to(device).eval()
-    grids = np.empty((count, model.height, model.width), np.int64)
+    shape = (model.height, model.width, model.codebooks)
+    grids = np.empty((count, *shape), np.int64)
     with parametrize.cached():  # weights are normalised once
         for first in range(0, count, batch_size):
             indices = range(first, min(first + batch_size, count))
-            noise = torch.from_numpy(uniforms(seed, indices, model.height, model.width))
+            noise = torch.from_numpy(uniforms(seed, indices, shape))
             drawn = _draw_grids(predictor(model, len(indices)), noise.to(device), temperature)
             grids[first : first + len(indices)] = drawn.cpu().numpy()
             progress(first + len(indices), count)
-    return grids
+    return grids.reshape(count, *model.grid)
 
 
 def _draw_grids(predictor: Predictor, noise: Tensor, temperature: float) -> Tensor:
-    """noise (B, H, W) -> tokens (B, H, W)."""
+    """noise (B, H, W, Q) -> tokens (B, H, W, Q)."""
     grid = torch.empty_like(noise, dtype=torch.int64)
-    _, height, width = noise.shape
-    for i in range(height):
-        for j in range(width):
-            grid[:, i, j] = draw(predictor.logits(i, j), noise[:, i, j], temperature)
-            predictor.put(i, j, grid[:, i, j])
+    for i, j, q in np.ndindex(*noise.shape[1:]):
+        grid[:, i, j, q] = draw(predictor.logits(i, j, q), noise[:, i, j, q], temperature)
+        predictor.put(i, j, q, grid[:, i, j, q])
     return grid
 
 
-def uniforms(seed: int, indices: range, height: int, width: int) -> np.ndarray:
-    """(len(indices), H, W) float64 in [0, 1), each grid from a generator keyed (seed, index)."""
+def uniforms(seed: int, indices: range, shape: tuple[int, ...]) -> np.ndarray:
+    """(len(indices), *shape) float64 in [0, 1), each grid from a generator keyed (seed, index)."""
     grids = [
-        np.random.Generator(np.random.Philox(key=[seed, index])).random((height, width))
-        for index in indices
+        np.random.Generator(np.random.Philox(key=[seed, index])).random(shape) for index in indices
     ]
     return np.stack(grids)
 
@@ -162,28 +162,41 @@ class Naive:
 
     def __init__(self, model: PixelSNAIL, batch: int):
         self.model = model
-        size = (batch, model.height, model.width)
+        size = (batch, *model.grid)
         self.tokens = torch.zeros(size, dtype=torch.int64, device=model.coordinates.device)
+        self.places = self.tokens.view(batch, model.height, model.width, model.codebooks)
 
-    def logits(self, row: int, column: int) -> Tensor:
+    def logits(self, row: int, column: int, depth: int) -> Tensor:
         """(B, K)."""
-        return self.model(self.tokens[:, : row + 1])[:, :, row, column]
+        here = self.model(self.tokens[:, : row + 1])[:, :, row, column]
+        return here.reshape(*here.shape[:2], -1)[:, :, depth]
 
-    def put(self, row: int, column: int, tokens: Tensor) -> None:
+    def put(self, row: int, column: int, depth: int, tokens: Tensor) -> None:
         """Remembers tokens (B,)."""
-        self.tokens[:, row, column] = tokens
+        self.places[:, row, column, depth] = tokens
 
 
 class Cache:
-    """The network evaluated position by position over B grids, with all state it needs."""
+    """The network evaluated position by position over B grids, with all state it needs.
+
+    Attributes:
+        features: (B, C), what the blocks give at the current position.
+        known: (B, C), the sum of the embedded tokens put there so far.
+    """
+
+    features: Tensor
+    known: Tensor
 
     def __init__(self, model: PixelSNAIL, batch: int):
         self.stem = StemCache(model, batch)
         self.blocks = [BlockCache(cast(Block, block), model, batch) for block in model.blocks]
         self.head = fold(model.head)
+        self.depths = [DepthCache(cast(Depth, depth)) for depth in model.depths]
 
-    def logits(self, row: int, column: int) -> Tensor:
+    def logits(self, row: int, column: int, depth: int) -> Tensor:
         """(B, K)."""
+        if depth > 0:
+            return self.depths[depth - 1].logits(self.features, self.known)
         if column == 0:
             self.stem.start_row(row)
             for block in self.blocks:
@@ -191,21 +204,24 @@ class Cache:
         h = self.stem.at(column)
         for block in self.blocks:
             h = block.at(h, row, column)
+        self.features, self.known = h, torch.zeros_like(h)
         return torch.addmm(self.head[0], functional.elu(h), self.head[1])
 
-    def put(self, row: int, column: int, tokens: Tensor) -> None:
+    def put(self, row: int, column: int, depth: int, tokens: Tensor) -> None:
         """Remembers tokens (B,)."""
-        self.stem.put(row, column, tokens)
+        self.stem.put(row, column, depth, tokens)
+        if depth < len(self.depths):
+            self.known = self.known + self.depths[depth].embedding(tokens)
 
 
 class StemCache:
     """The stem's sums for the current row, completed as its tokens are put."""
 
     def __init__(self, model: PixelSNAIL, batch: int):
-        self.stem = model.stem
+        self.stem, self.codebook_size = model.stem, model.codebook_size
         self.table = self.stem.table()
         self.bias = self.stem.bias(model.height, model.width)
-        size = (batch, model.height + 2, model.width + 2 * SIDE)
+        size = (batch, model.height + 2, model.width + 2 * SIDE, model.codebooks)
         self.tokens = torch.full(size, self.stem.codebook_size, device=self.table.device)
         taps = (ABOVE + LEFT).index((0, -1)), (ABOVE + LEFT).index((0, -2))
         self.left = [
@@ -222,11 +238,25 @@ class StemCache:
         """(B, C)."""
         return self.sums[:, column]
 
-    def put(self, row: int, column: int, tokens: Tensor) -> None:
+    def put(self, row: int, column: int, depth: int, tokens: Tensor) -> None:
         """Remembers tokens (B,) and adds them to the sums of the next two columns."""
-        self.tokens[:, 2 + row, SIDE + column] = tokens
+        entries = tokens + depth * self.codebook_size
+        self.tokens[:, 2 + row, SIDE + column, depth] = entries
         for table, later in zip(self.left, range(column + 1, self.sums.shape[1]), strict=False):
-            self.sums[:, later] += table[tokens]
+            self.sums[:, later] += table[entries]
+
+
+class DepthCache:
+    """A codebook after the first: its layer, and the embedding of the tokens above it."""
+
+    def __init__(self, depth: Depth):
+        self.embedding = depth.embedding
+        self.layer, self.head = PointwiseGated(depth.layer), fold(depth.head)
+
+    def logits(self, features: Tensor, known: Tensor) -> Tensor:
+        """(B, K), of the position's features and what is known of its tokens, both (B, C)."""
+        h = self.layer(torch.cat([features, known], 1))
+        return torch.addmm(self.head[0], functional.elu(h), self.head[1])
 
 
 class ConvCache:

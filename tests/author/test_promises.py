@@ -7,6 +7,7 @@ import torch
 
 from collapsebench.author import promises
 from collapsebench.methods.random_codes import RandomCodes
+from collapsebench.methods.rq_vae import RQVAE
 from collapsebench.methods.vq_vae import VQVAE
 from collapsebench.plan import registry
 from collapsebench.quantizer import Quantized, Quantizer
@@ -64,6 +65,20 @@ def broken(check):
 def test_check_notices_the_promise_that_is_broken(check):
     with pytest.raises(promises.ContractError):
         promises.CHECKS[check](broken(check))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [(lambda c: c.flip(0), "what embed gives"), (lambda c: c.sum(0), r"is \(8, 4\), must be \(4,")],
+    ids=["another order", "their sum"],
+)
+def test_check_notices_codes_of_several_codebooks_that_are_not_theirs(change, message):
+    class Broken(RQVAE):
+        def codes(self):
+            return change(RQVAE.codes(self))
+
+    with pytest.raises(promises.ContractError, match=message):
+        promises.CHECKS["codes_are_the_codebook"](Broken)
 
 
 def test_run_reports_every_check_in_order():

@@ -90,6 +90,21 @@ def test_the_probe_draws_no_random_number_and_sees_the_codebook():
     assert 0 <= probe.maps[0].min() <= probe.maps[0].max() <= math.log(8) + 1e-6
 
 
+def test_of_several_codebooks_the_probe_reports_the_worst():
+    net, data = network("rq_vae"), images(9)
+    net.quantizer.codebook[2, 1:] = 1e6  # the third depth can use one code only
+    values = encode.Probe(data, CPU)(net)
+    assert (values["perplexity"], values["usage"], values["dead_codes"]) == (1.0, 1 / 8, 7.0)
+
+
+def test_tokens_of_several_codebooks_decode_to_the_reconstruction():
+    net, data = network("rq_vae"), images()
+    encoded = encode.encode(net, data, device=CPU)
+    assert encoded.tokens.shape == (5, 8, 8, 4)
+    decoded = encode.decode(net, encoded.tokens, device=CPU)
+    assert np.array_equal(decoded, encoded.reconstructions[:5])
+
+
 def test_decoding_rounds_half_up_and_clamps():
     x = torch.tensor([-0.2, 0.0, 0.5 / 255, 1.4999 / 255, 1.5]).view(1, 1, 1, 5).expand(1, 3, 1, 5)
     assert encode.to_uint8(x)[0, 0, :, 0].tolist() == [0, 0, 1, 1, 255]

@@ -252,6 +252,24 @@ def test_failures_have_a_class(error, status):
     assert runner.classify(error)[0] == status
 
 
+def test_four_codebooks_go_through_all_stages(tmp_path, tiny_job, workspace):
+    job = tiny_job("rq_vae", stages=ALL)
+    assert runner.run(workspace(job, tmp_path)) == "done"
+    folder = tmp_path / "jobs" / job.job_id
+    tokens, drawn = (np.load(folder / f"{name}.npy") for name in ("tokens-test", "sample_tokens"))
+    assert np.load(folder / "codebook.npy").shape == (4, 16, 4)
+    assert (tokens.shape[1:], drawn.shape) == ((8, 8, 4), (256, 8, 8, 4))
+    codes = tables.read(tmp_path, "codes").query("split == 'test'").set_index("codebook")["counts"]
+    assert [list(codes[q]) for q in range(4)] == [
+        metrics.counts(tokens[..., q], 16).tolist() for q in range(4)
+    ]
+    likelihood = values(tmp_path)[lambda found: found["stage"] == "prior"]["value"]
+    entropies = [metrics.entropy(np.array(counts)) for counts in codes]
+    assert likelihood["unigram_entropy"] == pytest.approx(np.mean(entropies))
+    assert likelihood["prior_gain"] == pytest.approx(np.mean(entropies) - likelihood["nll"])
+    assert set(values(tmp_path, "train").index) >= {"rfd", "gfd", "unique_token_grids"}
+
+
 def test_a_continuous_model_has_no_codebook_rows_and_no_prior(tmp_path, tiny_job, workspace):
     job = tiny_job("continuous", stages=ALL)
     assert runner.run(workspace(job, tmp_path)) == "incompatible"

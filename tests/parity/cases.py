@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 
-from . import entropy_and_lattices, models, nearest_code, quantizers
+from . import entropy_and_lattices, models, nearest_code, quantizers, residual_and_matching
 from .recorded import Compared
 
 CASES: dict[str, Callable[[], Iterator[Compared]]] = {
@@ -32,6 +32,9 @@ CASES: dict[str, Callable[[], Iterator[Compared]]] = {
         entropy_and_lattices.bsq,
         entropy_and_lattices.ibq,
         entropy_and_lattices.entropy_vq,
+        residual_and_matching.rq_vae,
+        residual_and_matching.rq_vae_shared,
+        residual_and_matching.wasserstein_vq,
         models.dalle_networks,
         models.vqvae_networks,
         models.sq_vae_model,

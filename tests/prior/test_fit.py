@@ -40,6 +40,15 @@ def test_a_learnable_source_falls_below_its_unigram_entropy():
     assert fitted.curve[0][1]["prior_loss"] > fitted.curve[-1][1]["prior_loss"]
 
 
+def test_a_dependence_between_depths_is_learned():
+    first = np.random.default_rng(0).integers(4, size=(200, 3, 4))
+    tokens = np.stack([first, (first + 1) % 4, 3 - first], -1)  # two depths follow from the first
+    settings = with_(TINY, epochs=6, learning_rate=1e-2)
+    fitted = fit(tokens, settings, codebook_size=4, seed=0, device=CPU)
+    assert fitted.nll_held_out < 1.1 * math.log(4) / 3  # independent depths: log(4)
+    assert fitted.nll_held_out > 0.9 * math.log(4) / 3
+
+
 @pytest.mark.parametrize("stop", [3, 6, 12], ids=["in epoch 1", "end of epoch", "in epoch 2"])
 def test_a_killed_fit_resumes_to_identical_weights(tmp_path, stop):
     settings = with_(TINY, early_stopping=9, dropout=0.2, schedule="cosine", epochs=3)
@@ -111,13 +120,16 @@ def test_a_loss_that_is_not_finite_names_its_step():
         fit(counting_grids(100), settings, codebook_size=4, seed=0, device=CPU)
 
 
-def test_nll_is_the_mean_over_all_tokens_whatever_the_batch_size():
+@pytest.mark.parametrize("codebooks", [1, 2])
+def test_nll_is_the_mean_over_all_tokens_whatever_the_batch_size(codebooks):
     torch.manual_seed(0)
-    model = PixelSNAIL(4, 3, 4, TINY)
+    model = PixelSNAIL(4, 3, 4, TINY, codebooks)
     tokens = counting_grids(10)
+    if codebooks > 1:
+        tokens = np.stack([tokens, tokens // 2], -1)
     with torch.no_grad():
         log_p = torch.log_softmax(model.eval()(torch.from_numpy(tokens).long()), 1).numpy()
-    expected = -np.mean([log_p[n, tokens[n, i, j], i, j] for n, i, j in np.ndindex(10, 3, 4)])
+    expected = -np.mean([log_p[n, tokens[n, *at], *at] for n, *at in np.ndindex(*tokens.shape)])
     assert nll(model, tokens, batch_size=10, device=CPU) == pytest.approx(expected, rel=1e-6)
     assert nll(model, tokens, batch_size=3, device=CPU) == pytest.approx(expected, rel=1e-6)
 
@@ -145,7 +157,8 @@ def test_cosine_warms_up_over_the_first_30_percent():
 @pytest.mark.parametrize(
     ("tokens", "message"),
     [
-        (np.zeros((4, 3, 4, 2), np.uint8), r"shape \(N, H, W\), got \(4, 3, 4, 2\)"),
+        (np.zeros((4, 12), np.uint8), r"shape \(N, H, W\) or \(N, H, W, Q\), got \(4, 12\)"),
+        (np.zeros((4, 3, 4, 1), np.uint8), r"got \(4, 3, 4, 1\)"),
         (np.zeros((1, 3, 4), np.uint8), "at least 2 token grids, got 1"),
         (np.full((4, 3, 4), 4, np.uint8), "from 4 to 4 do not fit a codebook of 4 codes"),
     ],

@@ -9,10 +9,10 @@ from collapsebench.prior.network import Attention, Block, Stem, pointwise
 from collapsebench.settings import Prior, UserError
 
 
-def small(codebook_size=7, height=4, width=5, **settings):
+def small(codebook_size=7, height=4, width=5, codebooks=1, **settings):
     torch.manual_seed(0)
     settings = {"channels": 16, "blocks": 2, "layers": 2, "dropout": 0.0} | settings
-    return PixelSNAIL(codebook_size, height, width, Prior(**settings)).double().eval()
+    return PixelSNAIL(codebook_size, height, width, Prior(**settings), codebooks).double().eval()
 
 
 @pytest.mark.parametrize(
@@ -32,11 +32,12 @@ def test_parameters_are_as_many_as_in_the_reference_code(settings, count):
     assert sum(p.numel() for p in model.parameters()) == count
 
 
-def test_loss_at_initialisation_is_the_log_of_the_codebook_size():
-    model = small(codebook_size=512, channels=32)
-    tokens = torch.randint(512, (8, 4, 5))
+@pytest.mark.parametrize("grid", [(4, 5), (4, 5, 4)], ids=str)
+def test_loss_at_initialisation_is_the_log_of_the_codebook_size(grid):
+    model = small(512, *grid, channels=32)
+    tokens = torch.randint(512, (8, *grid))
     assert functional.cross_entropy(model(tokens), tokens).item() == pytest.approx(
-        math.log(512), abs=0.02
+        math.log(512), abs=0.03
     )
 
 
@@ -55,10 +56,37 @@ def test_logits_depend_on_exactly_the_positions_before(center):
         assert moved[nearest] > 1e-6
 
 
-def test_a_grid_cut_off_below_has_the_same_logits():
-    model = small()
-    tokens = torch.randint(7, (2, 4, 5))
+@pytest.mark.parametrize("center", ["strict", "inclusive"])
+def test_with_several_codebooks_logits_depend_on_the_positions_before_and_the_depths_above(center):
+    model = small(codebooks=3, center=center)
+    tokens = torch.randint(7, (1, 4, 5, 3))
+    before = model(tokens).flatten(2)
+    for place in range(59):  # position and depth in one number
+        changed = tokens.flatten(1).clone()
+        changed[0, place] = (changed[0, place] + 1) % 7
+        moved = (model(changed.view(1, 4, 5, 3)).flatten(2) - before).abs().amax((0, 1))
+        assert moved[: place + 1].max() == 0
+        position = place // 3
+        assert (moved[place + 1 : 3 * position + 3] > 1e-6).all()  # the depths below
+        nearest = position + 1 if position % 5 < 4 else position + 3
+        if nearest < 20:
+            assert (moved[3 * nearest : 3 * nearest + 3] > 1e-7).all()
+
+
+@pytest.mark.parametrize("grid", [(4, 5), (4, 5, 3)], ids=str)
+def test_a_grid_cut_off_below_has_the_same_logits(grid):
+    model = small(7, *grid)
+    tokens = torch.randint(7, (2, *grid))
     torch.testing.assert_close(model(tokens[:, :3]), model(tokens)[:, :, :3], rtol=0, atol=1e-12)
+
+
+def test_stem_adds_up_what_the_tokens_of_several_codebooks_give():
+    torch.manual_seed(0)
+    stem = Stem(7, 16).double()
+    tokens = torch.randint(7, (2, 6, 5, 3))
+    each = sum(stem(tokens[..., q]) for q in range(3))
+    bias = stem.bias(6, 5).permute(2, 0, 1)
+    torch.testing.assert_close(stem(tokens), each - 2 * bias, rtol=0, atol=1e-12)
 
 
 def test_stem_equals_convolutions_of_the_one_hot_tokens():

@@ -11,11 +11,11 @@ from collapsebench.settings import Prior
 CPU = torch.device("cpu")
 
 
-def random_model(codebook_size, height, width, *, blocks=2, center="strict"):
+def random_model(codebook_size, height, width, codebooks=1, *, blocks=2, center="strict"):
     """All weights, gains and biases moved: zero biases would hide shift errors."""
     torch.manual_seed(0)
     settings = Prior(channels=16, blocks=blocks, layers=2, center=center)
-    model = PixelSNAIL(codebook_size, height, width, settings).double().eval()
+    model = PixelSNAIL(codebook_size, height, width, settings, codebooks).double().eval()
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.add_(0.3 * torch.randn_like(parameter))
@@ -29,7 +29,11 @@ def error(model, tokens):
 
 @pytest.mark.parametrize("center", ["strict", "inclusive"])
 @pytest.mark.parametrize("batch", [1, 3])
-@pytest.mark.parametrize("shape", [(1, 1), (1, 5), (5, 1), (6, 9), (8, 8), (16, 16)], ids=str)
+@pytest.mark.parametrize(
+    "shape",
+    [(1, 1), (1, 5), (5, 1), (6, 9), (8, 8), (16, 16), (1, 1, 2), (5, 1, 2), (6, 9, 4)],
+    ids=str,
+)
 def test_cached_logits_equal_the_full_forward_at_every_position(shape, batch, center):
     tokens = torch.randint(7, (batch, *shape))
     model = random_model(7, *shape, center=center)
@@ -62,6 +66,14 @@ def no_attention_in_one_block(cache):
     cache.blocks[0].attend = lambda query, key, position: query.new_zeros(len(query), 8)
 
 
+def depths_see_nothing_above(cache):
+    cache.depths[-1].embedding = lambda tokens: 0.0
+
+
+def codebooks_mixed_up_in_the_stem(cache):
+    cache.stem.codebook_size = 0
+
+
 @pytest.mark.parametrize(
     "mutate",
     [
@@ -70,6 +82,8 @@ def no_attention_in_one_block(cache):
         no_taps_in_the_current_row,
         coordinates_swapped,
         no_attention_in_one_block,
+        depths_see_nothing_above,
+        codebooks_mixed_up_in_the_stem,
     ],
 )
 def test_a_wrong_cache_exceeds_the_tolerance(monkeypatch, mutate):
@@ -79,18 +93,19 @@ def test_a_wrong_cache_exceeds_the_tolerance(monkeypatch, mutate):
             mutate(self)
 
     monkeypatch.setattr(sampling, "Cache", Mutated)
-    tokens = torch.randint(7, (2, 6, 9))
-    assert error(random_model(7, 6, 9), tokens) > 1e-4  # the float32 gate is 1e-5 per logit of 1
+    tokens = torch.randint(7, (2, 6, 9, 2))
+    assert error(random_model(7, 6, 9, 2), tokens) > 1e-4  # the float32 gate is 1e-5 per logit of 1
 
 
 @pytest.mark.parametrize("center", ["strict", "inclusive"])
 @pytest.mark.parametrize("temperature", [1.0, 0.7])
-def test_naive_sampling_draws_the_same_tokens(center, temperature):
-    model = random_model(7, 6, 5, center=center)
+@pytest.mark.parametrize("shape", [(6, 5), (4, 3, 2)], ids=str)
+def test_naive_sampling_draws_the_same_tokens(shape, center, temperature):
+    model = random_model(7, *shape, center=center)
     options = {"seed": 3, "temperature": temperature, "device": CPU}
     cached = sample(model, 12, **options)
     assert np.array_equal(cached, sample_naive(model, 12, **options))
-    assert cached.shape == (12, 6, 5)
+    assert cached.shape == (12, *shape)
     assert cached.dtype == np.int64
     assert len(np.unique(cached)) == 7
 
@@ -105,12 +120,13 @@ def test_samples_depend_on_neither_batch_size_nor_count_nor_earlier_runs():
     assert not np.array_equal(whole, sample(model, 10, seed=6, device=CPU))
 
 
-def test_samples_follow_the_distribution_over_all_81_grids():
-    model = random_model(3, 2, 2, blocks=1)
-    grids = torch.tensor(list(itertools.product(range(3), repeat=4))).view(81, 2, 2)
-    log_p = torch.log_softmax(teacher_forced(model, grids), 1)
-    chosen = log_p.gather(1, grids[:, None]).sum((1, 2, 3))
-    p = chosen.exp().numpy()
+@pytest.mark.parametrize("shape", [(2, 2), (1, 2, 2)], ids=str)
+def test_samples_follow_the_distribution_over_all_81_grids(shape):
+    model = random_model(3, *shape, blocks=1)
+    grids = torch.tensor(list(itertools.product(range(3), repeat=4))).view(81, *shape)
+    with torch.no_grad():
+        log_p = torch.log_softmax(model(grids), 1)
+    p = log_p.gather(1, grids[:, None]).flatten(1).sum(1).exp().numpy()
     assert p.sum() == pytest.approx(1.0, abs=1e-9)
 
     count = 20_000
