@@ -7,7 +7,7 @@ PAGE = """# Parity with the official code
 
 Arrays recorded from running the official implementations, with every random draw beside its
 outputs, lie in `tests/parity/arrays`; the tests ask for equal tokens, and for 1e-4 of each element
-or a millionth of the largest (entropy terms at their official temperature: two hundred-thousandths).
+or a millionth of the largest (entropy terms at their official temperature: twenty millionths).
 The table shows the largest absolute difference relative to the largest official magnitude, over
 training and evaluation and over successive steps. It is written by
 
