@@ -111,6 +111,16 @@ class Quantizer(nn.Module):
         return [{"params": [p for p in self.parameters() if p.requires_grad], "lr": lr}]
 
     @classmethod
+    def dim_for(cls, codebook_size: int, settings: Any = None) -> int | None:
+        """The code dimension that belongs to a codebook size where the two are tied; None = free.
+
+        Args:
+            codebook_size: K.
+            settings: an instance of the method's ``Settings``; None for its defaults.
+        """
+        return None
+
+    @classmethod
     def tiny(cls) -> tuple[int, int]:
         """(codebook_size, code_dim) that the shared contract test may use."""
         return 8, 4

@@ -91,6 +91,35 @@ def test_equal_configurations_of_two_grids_are_one_job():
     assert len(first & second) == 6 * 2 * 3  # 512 x 16 on CIFAR10 and CelebA, three seeds
 
 
+TIED = """
+from collapsebench.quantizer import Quantizer
+
+
+class Bits(Quantizer):
+    @classmethod
+    def dim_for(cls, codebook_size, settings=None):
+        return codebook_size.bit_length() - 1
+"""
+
+
+def test_a_tied_code_dimension_is_the_jobs_own_and_runs_once_per_codebook_size(tmp_path):
+    path = tmp_path / "bits.py"
+    path.write_text(TIED)
+    axes = {"method": [str(path), "vq_vae"], "dataset": ["digits"],
+            "codebook_size": [16, 64], "code_dim": [8, 4]}  # fmt: skip
+    sizes = grid.with_overrides(grid.load("codebook_size"), axes=axes, seeds=[1])
+    found = resolve.jobs(sizes, sizes.points())
+    tied = {job.codebook_size: job for job in found if job.method == "bits"}
+    free = {(job.codebook_size, job.code_dim): job for job in found if job.method == "vq_vae"}
+    assert len(found) == 2 + 4
+    assert {size: job.code_dim for size, job in tied.items()} == {16: 4, 64: 6}
+    for size, job in tied.items():  # it stands in the table of the grid's first dimension
+        assert job.comparison_id == free[size, 8].comparison_id
+
+    alone = Point(str(path), "", "digits", 64, 6, 1, sizes.points()[0].settings)
+    assert resolve.resolve(alone, STAGES, "paper").job_id == tied[64].job_id
+
+
 @pytest.mark.parametrize(
     ("point", "message"),
     [
