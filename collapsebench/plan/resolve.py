@@ -172,7 +172,7 @@ def _resolved(wish: Wish) -> Resolved:
             "kind": method.role,
             "network": network.name,
             "dataset": data.name,
-            "settings_label": _settings_label(wish, settings["method"], default),
+            "settings_label": _settings_label(wish, method.name, settings["method"], default),
             "settings": {name: plain(group) for name, group in settings.items()},
             "code": code,
             "files": {
@@ -226,14 +226,13 @@ def _network_choices(settings: Mapping[str, Any]) -> dict[str, Any]:
     return {k: v for k, v in settings.items() if k.partition(".")[0] in families}
 
 
-def _settings_label(wish: Wish, method: Any, default: Any) -> str:
+def _settings_label(wish: Wish, name: str, method: Any, default: Any) -> str:
     """What an axis or a user chose and what differs from the method's default: "nu=0.5"."""
     values, defaults = plain(method), plain(default)
-    own = [key for key in wish.chosen if key.partition(".")[0] in ("method", wish.method)]
-    names = [key.partition(".")[2] for key in own]
+    own = [key for key in wish.chosen if key.partition(".")[0] in ("method", name)]
     parts = [
         f"{n}={values[n]:g}" if isinstance(values[n], float) else f"{n}={values[n]}"
-        for n in names
+        for n in (key.partition(".")[2] for key in own)
         if n in values and values[n] != defaults[n]
     ]
     networks = _network_choices(wish.settings)

@@ -84,6 +84,22 @@ def test_a_cell_is_labelled_by_what_was_chosen_and_differs():
     assert label(20.0) == ""
 
 
+def test_a_method_given_by_path_is_labelled_by_settings_under_its_own_name(tmp_path):
+    path = tmp_path / "my_vq.py"
+    path.write_text("""
+from dataclasses import dataclass
+from collapsebench.quantizer import Quantizer
+
+
+class Mine(Quantizer):
+    @dataclass(frozen=True)
+    class Settings:
+        nu: float = 1.0
+""")
+    point = Point(str(path), "", "digits", 8, 4, 1, {"my_vq.nu": 0.5}, ("my_vq.nu",))
+    assert resolve.resolve(point, STAGES, "paper").settings_label == "nu=0.5"
+
+
 def test_equal_configurations_of_two_grids_are_one_job():
     tables, sizes = grid.load("tables"), grid.load("codebook_size")
     first = {j.job_id for j in resolve.jobs(tables, tables.points())}
