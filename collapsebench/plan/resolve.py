@@ -22,6 +22,7 @@ from collapsebench.plan.job import Job
 from collapsebench.plan.registry import dataset, method_class, network_module
 from collapsebench.settings import (
     GROUPS,
+    PIPELINE,
     PROTOCOLS,
     STAGES,
     UserError,
@@ -31,9 +32,6 @@ from collapsebench.settings import (
     identity,
     plain,
 )
-
-# Bumped by hand when the numbers of a stage change; `check --level 1` says when that is due.
-IMPLEMENTATIONS = {"train": 1, "encode": 1, "prior": 1, "sample": 1, "score": 1}
 
 
 def jobs(grid: Grid, points: Iterable[Point], root: Path | None = None) -> list[Job]:
@@ -162,7 +160,7 @@ def _resolved(wish: Wish) -> Resolved:
     content = _content(wish.dataset, settings["data"], wish.root)
     shared = {
         "dataset": [data.name, content, part["data"]],
-        "train": [part["train"], IMPLEMENTATIONS["train"]],
+        "train": [part["train"], PIPELINE["train"].implementation],
     }
     default = build(cls.Settings, published, "")
     return Resolved(
@@ -187,7 +185,7 @@ def _resolved(wish: Wish) -> Resolved:
             "network": [network.name, part["network"], code["network"]],
         },
         comparison=shared | {"networks": _network_choices(wish.settings), "encode": part["encode"]},
-        parts={s: [s, part[s], IMPLEMENTATIONS[s]] for s in STAGES[1:]},
+        parts={s: [s, part[s], PIPELINE[s].implementation] for s in STAGES[1:]},
         dim_for=functools.partial(cls.dim_for, settings=settings["method"]),
     )
 
@@ -256,7 +254,8 @@ def _code(entry: registry.Entry, implementation: int, sources: tuple[str, ...]) 
 def _stage_ids(
     job_id: str, parts: Mapping[str, list[Any]], stages: tuple[str, ...]
 ) -> dict[str, str]:
-    ids, parent = {"train": job_id}, job_id
-    for stage in STAGES[1 : len(stages)]:  # a grid's stages are the first so many of all
-        ids[stage] = parent = digest([parent, *parts[stage]])
+    ids = {STAGES[0]: job_id}
+    for stage in STAGES[1:]:
+        if stage in stages:
+            ids[stage] = digest([ids[PIPELINE[stage].parent], *parts[stage]])
     return ids
