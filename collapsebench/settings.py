@@ -1,4 +1,4 @@
-"""Settings of every stage but the method and the network, torch-free: plain frozen dataclasses.
+"""The stages of a job and their settings, torch-free: plain frozen dataclasses.
 
 A field with ``id=False`` in its metadata does not decide the result (a path, a batch size of an
 exact computation) and stays out of every id. A field added after the first release declares
@@ -12,7 +12,7 @@ import difflib
 import functools
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -27,8 +27,6 @@ Count = Annotated[int, Ge(0)]
 PositiveFloat = Annotated[float, Gt(0)]
 NonNegative = Annotated[float, Ge(0)]
 Share = Annotated[float, Ge(0), Le(1)]
-
-STAGES = ("train", "encode", "prior", "sample", "score")
 
 
 class UserError(Exception):
@@ -128,18 +126,87 @@ PROTOCOLS = {
     "tiny": Protocol(256, 1_000, 256, rankable=False),
 }
 
-GROUPS: dict[str, type] = {
-    "data": Data,
-    "train": Train,
-    "encode": Encode,
-    "prior": Prior,
-    "sample": Sample,
-    "score": Score,
+
+Cost = Callable[[Any, Any], float]  # of a job's ``plan.costs.Load`` and the stage's own settings
+
+
+@dataclass(frozen=True)
+class Stage:
+    """What there is to know of a stage beside its function, ``<name>_stage`` in ``job.stages``.
+
+    Attributes:
+        settings: its group, which bears its name.
+        implementation: part of its id; bumped by hand when its numbers change, and
+            ``check --level 1`` says when that is due.
+        parent: the stage it follows: its id hashes the parent's, and it may read what all before
+            left.
+        files: what it leaves in the job's folder, by the kinds that ``gc --keep`` knows.
+        macs: multiply-adds that it takes.
+        size: bytes that it leaves on disk.
+    """
+
+    name: str
+    settings: type
+    implementation: int
+    parent: str
+    files: dict[str, tuple[str, ...]]
+    macs: Cost
+    size: Cost
+
+
+PASSES = 3  # of a training step, forward and backward, in forward passes
+PIPELINE = {
+    stage.name: stage
+    for stage in (
+        Stage(
+            "train", Train, implementation=1, parent="",
+            files={"model": ("model.safetensors",), "images": ("entropy_maps.npy",)},
+            macs=lambda load, own: PASSES * load.image_macs * own.steps * own.batch_size,
+            size=lambda load, own: 12e6,
+        ),
+        Stage(
+            "encode", Encode, implementation=1, parent="train",
+            files={"codebook": ("codebook.npy",), "tokens": ("tokens-*.npy",),
+                   "images": ("reconstructions.png",)},
+            macs=lambda load, own: load.image_macs * load.images,
+            size=lambda load, own: load.token_bytes * load.images * 1.2,  # three splits
+        ),
+        Stage(
+            "prior", Prior, implementation=1, parent="encode",
+            files={"prior": ("prior.safetensors",)},
+            macs=lambda load, own: PASSES * load.prior_macs * load.images * own.epochs,
+            size=lambda load, own: load.prior_bytes,
+        ),
+        Stage(
+            "sample", Sample, implementation=1, parent="prior",
+            files={"samples": ("samples.npy", "sample_tokens.npy"), "images": ("samples.png",)},
+            macs=lambda load, own: 2 * load.prior_macs * own.count,
+            size=lambda load, own: (load.image_bytes + load.token_bytes) * own.count,
+        ),
+        Stage(
+            "score", Score, implementation=1, parent="sample",
+            files={"images": ("neighbours.png",)},
+            macs=lambda load, own: load.feature_macs * (load.images + load.samples),
+            size=lambda load, own: 0.0,
+        ),
+    )
+}  # fmt: skip
+STAGES = tuple(PIPELINE)
+GROUPS: dict[str, type] = {"data": Data} | {s.name: s.settings for s in PIPELINE.values()}
+FILES = {  # kind, as ``gc --keep`` names it -> names of the files that stages leave
+    kind: tuple(name for stage in PIPELINE.values() for name in stage.files.get(kind, ()))
+    for kind in dict.fromkeys(kind for stage in PIPELINE.values() for kind in stage.files)
 }
 
 CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), allow_nan=False)
 
 T = TypeVar("T")
+
+
+def ancestors(stage: str) -> tuple[str, ...]:
+    """The stages before a stage, first to last."""
+    parent = PIPELINE[stage].parent
+    return (*ancestors(parent), parent) if parent else ()
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:

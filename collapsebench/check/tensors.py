@@ -15,10 +15,10 @@ import torch
 from collapsebench import fidelity, metrics, ops, schedules
 from collapsebench.check.records import Record, Records, compare
 from collapsebench.check.verdicts import MISSING, OK, WORSE, Finding
-from collapsebench.plan import registry, resolve
+from collapsebench.plan import registry
 from collapsebench.quantizer import Quantizer
 from collapsebench.results import tables
-from collapsebench.settings import PAPER_STEPS
+from collapsebench.settings import PAPER_STEPS, PIPELINE
 
 FILE = "level0.npz"
 RTOL = 1e-5
@@ -115,7 +115,7 @@ def computed() -> dict[str, Record]:
     extractor = fidelity.load_extractor("cb-randconv-v1")
     features = fidelity.features(images, extractor, device=torch.device("cpu"))
     values = {"features": np.asarray(features, np.float64).mean(0)}
-    return found | {"fidelity": Record(f"score {resolve.IMPLEMENTATIONS['score']}", values)}
+    return found | {"fidelity": Record(f"score {PIPELINE['score'].implementation}", values)}
 
 
 def quantized(method: type[Quantizer]) -> Record:

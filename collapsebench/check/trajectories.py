@@ -22,9 +22,9 @@ from collapsebench.check.verdicts import MISSING, WORSE, Finding
 from collapsebench.datasets import data_root
 from collapsebench.job import encode, train
 from collapsebench.job.model import DiscreteVAE, build
-from collapsebench.plan import registry, resolve
+from collapsebench.plan import registry
 from collapsebench.results import tables
-from collapsebench.settings import Data, Prior, Train
+from collapsebench.settings import PIPELINE, Data, Prior, Train
 
 FILE = "trajectories.json"
 RTOL = 1e-6
@@ -58,7 +58,7 @@ def common_cause(before: Records, now: Records) -> list[Finding]:
     changed = {f.subject for f in compare(1, before, now, RTOL) if f.verdict == WORSE}
     methods = {name: registry.method_class(name).network for name in shipped()}
     if set(methods) <= changed:
-        text = "every method changed: look at the trainer; bump IMPLEMENTATIONS in plan/resolve.py"
+        text = "every method changed: look at the trainer; bump train's number in settings.py"
         return [Finding(1, "trainer", WORSE, text)]
     return [
         Finding(1, network, WORSE, "every method on this network changed: bump its implementation")
@@ -120,10 +120,9 @@ def trajectory(name: str, images: np.ndarray) -> Record:
     encoded = encode.encode(model, images[:128], device=CPU)
     counts = metrics.counts(encoded.tokens, size)
     values["encoded"] = np.array([encoded.values["mse"], metrics.perplexity(counts)])
-    numbers = resolve.IMPLEMENTATIONS
     return Record(
         f"method {method.implementation}, network {family.implementation}, "
-        f"train {numbers['train']}, encode {numbers['encode']}",
+        f"train {PIPELINE['train'].implementation}, encode {PIPELINE['encode'].implementation}",
         values,
     )
 
@@ -141,7 +140,7 @@ def prior_fit() -> Record:
         torch.set_default_dtype(default)
     losses = [values["prior_loss"] for _, values in fitted.curve]
     values = {"loss": np.array(losses), "nll": np.array([fitted.nll_train, fitted.nll_held_out])}
-    return Record(f"prior {resolve.IMPLEMENTATIONS['prior']}", values)
+    return Record(f"prior {PIPELINE['prior'].implementation}", values)
 
 
 def read(path: Path) -> dict[str, Record]:

@@ -31,7 +31,7 @@ from collapsebench.cli.options import (
     how,
     show,
 )
-from collapsebench.settings import STAGES
+from collapsebench.settings import FILES, STAGES
 
 
 @app.command("list")
@@ -181,7 +181,7 @@ def cancel(
 @app.command()
 def gc(
     keep: Annotated[
-        str, typer.Option(help="Of model, codebook, tokens, prior, samples, images.")
+        str, typer.Option(help=f"Of {', '.join(FILES)}.")
     ] = "model,codebook,tokens,images",
     grid: GridFound = None,
     results: Results = Path("results"),

@@ -16,13 +16,13 @@ from pathlib import Path
 import torch
 
 from collapsebench.job import train
-from collapsebench.job.stages import STAGE_FUNCTIONS, Facts, Rows, curve_rows
+from collapsebench.job.stages import Facts, Rows, curve_rows, function
 from collapsebench.job.workspace import Workspace
 from collapsebench.plan.job import Job
 from collapsebench.quantizer import Incompatible
 from collapsebench.results import provenance, tables
 from collapsebench.results.claims import Claim, Taken, describe, holder
-from collapsebench.settings import STAGES, UserError
+from collapsebench.settings import STAGES, UserError, ancestors
 
 
 def run(workspace: Workspace, stages: Sequence[str] = STAGES, *, wait: bool = False) -> str:
@@ -46,7 +46,7 @@ def run(workspace: Workspace, stages: Sequence[str] = STAGES, *, wait: bool = Fa
                 return status
             message = ""
             try:
-                for parent in parents(stage):
+                for parent in ancestors(stage):
                     if not workspace.has(parent):
                         perform(workspace, parent)  # its rows exist, its files were removed
                         workspace.checkpoint(parent).unlink(missing_ok=True)
@@ -92,16 +92,11 @@ def curve_until(error: Exception) -> Rows:
     return {"curves": curve_rows(error.curve)} if isinstance(error, train.Diverged) else {}
 
 
-def parents(stage: str) -> tuple[str, ...]:
-    """The stages whose files a stage reads."""
-    return STAGES[: STAGES.index(stage)]
-
-
 def perform(workspace: Workspace, stage: str) -> tuple[Rows, Facts]:
     """Runs one stage and marks its files as made with these settings."""
     workspace.started = {"clock": time.monotonic(), "at": datetime.now(UTC)}
     print(f"{stage} begins", flush=True)
-    rows, facts, files = STAGE_FUNCTIONS[stage](workspace)
+    rows, facts, files = function(stage)(workspace)
     marker = {"stage_id": workspace.job.stage_ids[stage], "files": files}
     tables.write_json(workspace.folder / f"{stage}.json", marker)
     return rows, facts

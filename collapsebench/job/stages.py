@@ -1,6 +1,7 @@
-"""The five stages of a job, one function each: workspace -> rows, facts about the run, files made.
+"""What each stage of a job does: workspace -> rows, facts about the run, files made.
 
-What a stage leaves on disk (model, tokens, prior, samples) is the input of the next.
+What a stage leaves on disk (model, tokens, prior, samples) is the input of the next. All else there
+is to know of a stage stands in ``settings.PIPELINE``.
 """
 
 from __future__ import annotations
@@ -28,6 +29,12 @@ SPLITS = ("train", "val", "test")
 Rows = dict[str, list[dict[str, Any]]]
 Facts = dict[str, Any]  # columns of `runs`
 Result = tuple[Rows, Facts, list[str]]
+
+
+def function(stage: str) -> Callable[[Workspace], Result]:
+    """The function of a stage, by its name."""
+    found: Callable[[Workspace], Result] = globals()[f"{stage}_stage"]
+    return found
 
 
 def train_stage(workspace: Workspace) -> Result:
@@ -222,15 +229,6 @@ def score_stage(workspace: Workspace) -> Result:
     }
     rows = {"metrics": metric_rows(scored.metrics, "train", count, name), "protocols": [record]}
     return rows, facts | {"items_per_s": len(reference) / workspace.elapsed()}, files
-
-
-STAGE_FUNCTIONS: dict[str, Callable[[Workspace], Result]] = {
-    "train": train_stage,
-    "encode": encode_stage,
-    "prior": prior_stage,
-    "sample": sample_stage,
-    "score": score_stage,
-}
 
 
 def curve_rows(curve: train.Curve) -> list[dict[str, Any]]:

@@ -18,6 +18,7 @@ from collapsebench.plan import registry
 from collapsebench.plan.job import Job
 from collapsebench.quantizer import Incompatible
 from collapsebench.results import tables
+from collapsebench.settings import PIPELINE
 
 # Sustained training rate in multiply-adds per second. a100: that of the paper, which trained EdVAE
 # on CIFAR10 for 150 000 steps of 128 images in 12 h (appendix C). h100, h200: the same by their
@@ -25,7 +26,6 @@ from collapsebench.results import tables
 # cpu: one core at 30 % of the 94 GFLOP/s that a large float32 matrix product reached on an EPYC.
 A100 = 9.7e12
 RATES = {"a100": A100, "h100": A100 * 3.35 / 2.04, "h200": A100 * 4.8 / 2.04, "cpu": 1.4e10}
-PASSES = 3  # forward and backward, in forward passes
 
 
 def sibling(job: Job, stage: str) -> tuple[Any, ...]:
@@ -62,21 +62,54 @@ def seconds(job: Job, stage: str, device: str, siblings: dict[tuple[Any, ...], f
 def modelled_seconds(job: Job, stage: str, device: str) -> float:
     """Seconds from counted multiply-adds, at the rate of a training on the device."""
     rate = RATES[device] * (os.cpu_count() or 1 if device == "cpu" else 1)
-    settings, images, side = job.settings, image_count(job), image_side(job)
-    per_image, positions = image_macs(job, side), (side // 4) ** 2
-    count, prior, train = settings["sample"]["count"], settings["prior"], settings["train"]
-    token = prior_macs(prior["channels"], prior["blocks"], prior["layers"], job.codebook_size)
-    macs = {
-        "train": PASSES * per_image * train["steps"] * train["batch_size"],
-        "encode": per_image * images,
-        "prior": PASSES * token * positions * images * prior["epochs"],
-        "sample": 2 * token * positions * count,
-        "score": (images + count) * SCORE_MACS.get(settings["score"]["extractor"], 0.0),
-    }
-    return macs[stage] / rate
+    return PIPELINE[stage].macs(Load(job), job.group(stage)) / rate
 
 
-SCORE_MACS = {"inception-v3-compat": 5.7e9, "cb-randconv-v1": 1.7e7}  # per image
+def gigabytes(job: Job, stages: Sequence[str]) -> float:
+    """Size of what the stages leave on disk: weights, tokens, samples."""
+    load = Load(job)
+    return math.fsum(PIPELINE[stage].size(load, job.group(stage)) for stage in stages) / 1e9
+
+
+class Load:
+    """What there is to be worked through in a job; the costs in ``settings.PIPELINE`` rest on it.
+
+    Attributes:
+        images: of the train split.
+        samples: images drawn from the prior.
+        image_bytes, token_bytes: of one image, and of its tokens.
+        prior_bytes: of the prior's weights.
+    """
+
+    def __init__(self, job: Job):
+        self.job, self.side = job, image_side(job)
+        self.positions = (self.side // 4) ** 2
+        self.images, self.samples = image_count(job), job.settings["sample"]["count"]
+        self.image_bytes = self.side**2 * 3
+        self.token_bytes = self.positions * (1 if job.codebook_size <= 256 else 2)
+        prior = job.group("prior")  # PixelSNAIL: 22 active taps, two convolutions in a layer
+        residual = prior.blocks * prior.layers * 22 * 3 * prior.channels**2
+        self.prior_weights = residual + prior.blocks * 14 * prior.channels**2
+        self.prior_bytes = 4 * 1.2 * self.prior_weights
+
+    @property
+    def image_macs(self) -> float:
+        """Multiply-adds of one image through the model."""
+        return image_macs(self.job, self.side)
+
+    @property
+    def prior_macs(self) -> float:
+        """Multiply-adds of one image's tokens through the prior."""
+        last = self.job.settings["prior"]["channels"] * self.job.codebook_size
+        return float(self.positions * (self.prior_weights + last))
+
+    @property
+    def feature_macs(self) -> float:
+        """Multiply-adds of one image through the extractor."""
+        return EXTRACTOR_MACS.get(self.job.settings["score"]["extractor"], 0.0)
+
+
+EXTRACTOR_MACS = {"inception-v3-compat": 5.7e9, "cb-randconv-v1": 1.7e7}  # per image
 
 
 def image_macs(job: Job, side: int) -> float:
@@ -143,13 +176,6 @@ def _counted_macs(
     return float(counted)
 
 
-def prior_macs(channels: int, blocks: int, layers: int, codebook_size: int) -> float:
-    """Multiply-adds per position of PixelSNAIL: 22 active taps, two convolutions in a layer."""
-    residual = blocks * layers * 22 * 3 * channels**2
-    attention = blocks * 14 * channels**2
-    return float(residual + attention + channels * codebook_size)
-
-
 def image_count(job: Job) -> int:
     """Images of the train split that costs are reckoned with; 5 000 where nobody knows yet."""
     return dataset(job).train_images or 5_000
@@ -158,21 +184,6 @@ def image_count(job: Job) -> int:
 def image_side(job: Job) -> int:
     """Height and width of the job's images in pixels."""
     return dataset(job).side(job.group("data"))
-
-
-def gigabytes(job: Job, stages: Sequence[str]) -> float:
-    """Size of what the stages leave on disk: weights, tokens, samples."""
-    side, images = image_side(job), image_count(job)
-    token_bytes = 1 if job.codebook_size <= 256 else 2
-    prior = job.settings["prior"]
-    size = {
-        "train": 12e6,
-        "encode": images * 1.2 * (side // 4) ** 2 * token_bytes,
-        "prior": 4 * 1.2 * prior_macs(prior["channels"], prior["blocks"], prior["layers"], 0),
-        "sample": job.settings["sample"]["count"] * (side**2 * 3 + (side // 4) ** 2 * token_bytes),
-        "score": 0.0,
-    }
-    return math.fsum(size[stage] for stage in stages) / 1e9
 
 
 def dataset(job: Job) -> Dataset:

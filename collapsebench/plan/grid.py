@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from collapsebench.settings import GROUPS, STAGES, UserError, did_you_mean
+from collapsebench.settings import GROUPS, STAGES, UserError, ancestors, did_you_mean
 
 FOLDER = Path(__file__).parent / "grids"
 SEEDS = (42, 1773, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10)  # the paper's three, then fixed others
@@ -153,7 +153,7 @@ def at_scale(grid: Grid, scales: Mapping[str, Any], scale: str | None) -> Grid:
         grid,
         axes=grid.axes | _axes(axes, f"scale {chosen!r}", required=()),
         seeds=tuple(seeds) if seeds is not None else grid.seeds,
-        stages=_stages(stages, f"scale {chosen!r}") if stages else grid.stages,
+        stages=grid.stages if stages is None else _stages(stages, f"scale {chosen!r}"),
         settings=grid.settings | values,
         overrides=grid.overrides + overrides,
         scale=chosen,
@@ -237,14 +237,14 @@ def _seeds(replicates: Mapping[str, Any], where: str) -> tuple[int, ...]:
 
 
 def _stages(stages: Any, where: str) -> tuple[str, ...]:
+    if not stages or isinstance(stages, str):
+        raise UserError(f"{where}: stages must be a list like ['train', 'encode'], not {stages!r}")
     for stage in stages:
         if stage not in STAGES:
             raise UserError(f"{where}: unknown stage {stage!r}{did_you_mean(str(stage), STAGES)}")
-    last = max(STAGES.index(stage) for stage in stages)
-    needed = STAGES[: last + 1]
-    if missing := [s for s in needed if s not in stages]:
-        raise UserError(f"{where}: stage {STAGES[last]!r} needs {', '.join(missing)} before it")
-    return needed
+        if missing := [s for s in ancestors(stage) if s not in stages]:
+            raise UserError(f"{where}: stage {stage!r} needs {', '.join(missing)} before it")
+    return tuple(stage for stage in STAGES if stage in stages)
 
 
 def _rule(rule: Mapping[str, Any], where: str) -> dict[str, Any]:

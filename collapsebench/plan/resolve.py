@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import functools
 import json
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ from collapsebench.plan.job import Job
 from collapsebench.plan.registry import dataset, method_class, network_module
 from collapsebench.settings import (
     GROUPS,
+    PIPELINE,
     PROTOCOLS,
     STAGES,
     UserError,
@@ -32,12 +33,12 @@ from collapsebench.settings import (
     plain,
 )
 
-# Bumped by hand when the numbers of a stage change; `check --level 1` says when that is due.
-IMPLEMENTATIONS = {"train": 1, "encode": 1, "prior": 1, "sample": 1, "score": 1}
-
 
 def jobs(grid: Grid, points: Iterable[Point], root: Path | None = None) -> list[Job]:
-    """One job per point, in the points' order; equal configurations appear once."""
+    """One job per point, in the points' order; equal configurations appear once, as the first.
+
+    Where a method ties the code dimension to the codebook size, all points of a size are equal.
+    """
     found: dict[str, Job] = {}
     root = data_root(root)
     for point in points:
@@ -52,15 +53,7 @@ def resolve(point: Point, stages: Iterable[str], scale: str, root: Path | None =
     Raises:
         UserError: unknown method, network, dataset or setting, or a value its type refuses.
     """
-    found = _resolved(
-        point.method,
-        point.network,
-        point.dataset,
-        json.dumps(point.settings),
-        point.chosen,
-        data_root(root),
-        _stamps(point),
-    )
+    found = _resolved(Wish.of(point, data_root(root)))
     cell = _cell(found, point.codebook_size, point.code_dim)
     job_id = digest(cell.config | {"seed": point.seed})
     return Job(
@@ -69,17 +62,38 @@ def resolve(point: Point, stages: Iterable[str], scale: str, root: Path | None =
         comparison_id=cell.comparison_id,
         stage_ids=_stage_ids(job_id, found.parts, tuple(stages)),
         codebook_size=point.codebook_size,
-        code_dim=point.code_dim,
+        code_dim=cell.code_dim,
         seed=point.seed,
         scale=scale,
         **found.columns,
     )
 
 
-def _stamps(point: Point) -> tuple[int, ...]:
-    words = (point.method, point.network, point.dataset)
-    files = [Path(word).expanduser() for word in words if word.endswith(".py")]
-    return tuple(file.stat().st_mtime_ns for file in files if file.is_file())
+@dataclass(frozen=True)
+class Wish:
+    """What a point asks for but its sizes and seed; most points of a grid share a few of these.
+
+    Attributes:
+        settings: those of the point, compared by ``text``: lists have no hash, and 1 is not 1.0.
+        edited: when the files given by path were last changed: an edited file is another wish.
+    """
+
+    method: str
+    network: str
+    dataset: str
+    settings: Mapping[str, Any] = field(compare=False)
+    text: str
+    chosen: tuple[str, ...]
+    root: Path
+    edited: tuple[int, ...]
+
+    @classmethod
+    def of(cls, point: Point, root: Path) -> Wish:
+        """The wish of a point, its datasets below ``root``."""
+        words = (point.method, point.network, point.dataset)
+        files = [Path(word).expanduser() for word in words if word.endswith(".py")]
+        edited = tuple(file.stat().st_mtime_ns for file in files if file.is_file())
+        return cls(*words, point.settings, json.dumps(point.settings), point.chosen, root, edited)
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,18 +104,21 @@ class Resolved:
         columns: fields of the job.
         config: what its config_id hashes beside the sizes, and ``comparison`` its comparison_id.
         parts: stage -> what its id hashes beside its parent's id.
+        dim_for: codebook size -> the code dimension that the method ties to it; None = free.
     """
 
     columns: dict[str, Any]
     config: dict[str, Any]
     comparison: dict[str, Any]
     parts: dict[str, list[Any]]
+    dim_for: Callable[[int], int | None]
 
 
 @dataclass(frozen=True)
 class Cell:
     """All but the seed, and its ids."""
 
+    code_dim: int
     config: dict[str, Any]
     config_id: str
     comparison_id: str
@@ -109,36 +126,28 @@ class Cell:
 
 @functools.cache
 def _cell(found: Resolved, codebook_size: int, code_dim: int) -> Cell:
-    codebook = {"codebook": [codebook_size, code_dim]}
-    config = codebook | found.config
-    return Cell(config, digest(config), digest(codebook | found.comparison))
+    """A tied dimension is the job's own; it is compared with others at the grid's."""
+    tied = found.dim_for(codebook_size)
+    own = code_dim if tied is None else tied
+    config = {"codebook": [codebook_size, own]} | found.config
+    comparison = {"codebook": [codebook_size, code_dim]} | found.comparison
+    return Cell(own, config, digest(config), digest(comparison))
 
 
 @functools.cache
-def _resolved(
-    method_word: str, network_word: str, dataset_word: str, given: str,
-    chosen: tuple[str, ...], root: Path, stamps: tuple[int, ...],
-) -> Resolved:  # fmt: skip
-    """Of many jobs of a grid, most share these; ``given`` is the point's settings as JSON.
+def _resolved(wish: Wish) -> Resolved:
+    method = registry.find("methods", wish.method)
+    cls = method_class(wish.method)
+    network = registry.find("networks", wish.network or cls.network)
+    family = network_module(wish.network or cls.network)
+    data = registry.find("datasets", wish.dataset)
+    _check_groups(wish.settings, method.name)
 
-    ``stamps`` says whether a file given by path was edited since.
-    """
-    wanted = json.loads(given)
-    method = registry.find("methods", method_word)
-    cls = method_class(method_word)
-    network = registry.find("networks", network_word or cls.network)
-    family = network_module(network_word or cls.network)
-    data = registry.find("datasets", dataset_word)
-    _check_groups(wanted, method.name)
-
-    settings: dict[str, Any] = {g: build(kind, _of(wanted, g), g) for g, kind in GROUPS.items()}
-    if settings["sample"].count == 0:
-        count = PROTOCOLS[settings["score"].protocol].generated
-        settings["sample"] = replace(settings["sample"], count=count)
+    settings = _shared_settings(wish.settings)
     published = dict(cls.for_dataset.get(data.name, {}))
-    own = _of(wanted, "method") | _of(wanted, method.name)
+    own = _of(wish.settings, "method") | _of(wish.settings, method.name)
     settings["method"] = build(cls.Settings, published | own, method.name)
-    widths = _of(wanted, "network") | _of(wanted, network.name)
+    widths = _of(wish.settings, "network") | _of(wish.settings, network.name)
     settings["network"] = build(
         family.Settings, family.for_dataset.get(data.name, {}) | widths, network.name
     )
@@ -148,9 +157,10 @@ def _resolved(
         "network": _code(network, family.implementation, ()),
     }
     part = {name: digest(identity(group)) for name, group in settings.items()}
+    content = _content(wish.dataset, settings["data"], wish.root)
     shared = {
-        "dataset": [data.name, _content(dataset_word, settings["data"], root), part["data"]],
-        "train": [part["train"], IMPLEMENTATIONS["train"]],
+        "dataset": [data.name, content, part["data"]],
+        "train": [part["train"], PIPELINE["train"].implementation],
     }
     default = build(cls.Settings, published, "")
     return Resolved(
@@ -160,9 +170,7 @@ def _resolved(
             "kind": method.role,
             "network": network.name,
             "dataset": data.name,
-            "settings_label": _settings_label(
-                method_word, wanted, chosen, settings["method"], default
-            ),
+            "settings_label": _settings_label(wish, method.name, settings["method"], default),
             "settings": {name: plain(group) for name, group in settings.items()},
             "code": code,
             "files": {
@@ -176,9 +184,18 @@ def _resolved(
             "method": [method.name, part["method"], code["method"]],
             "network": [network.name, part["network"], code["network"]],
         },
-        comparison=shared | {"networks": _network_choices(wanted), "encode": part["encode"]},
-        parts={s: [s, part[s], IMPLEMENTATIONS[s]] for s in STAGES[1:]},
+        comparison=shared | {"networks": _network_choices(wish.settings), "encode": part["encode"]},
+        parts={s: [s, part[s], PIPELINE[s].implementation] for s in STAGES[1:]},
+        dim_for=functools.partial(cls.dim_for, settings=settings["method"]),
     )
+
+
+def _shared_settings(given: Mapping[str, Any]) -> dict[str, Any]:
+    settings: dict[str, Any] = {g: build(kind, _of(given, g), g) for g, kind in GROUPS.items()}
+    if settings["sample"].count == 0:
+        count = PROTOCOLS[settings["score"].protocol].generated
+        settings["sample"] = replace(settings["sample"], count=count)
+    return settings
 
 
 def _of(settings: Mapping[str, Any], group: str) -> dict[str, Any]:
@@ -207,20 +224,17 @@ def _network_choices(settings: Mapping[str, Any]) -> dict[str, Any]:
     return {k: v for k, v in settings.items() if k.partition(".")[0] in families}
 
 
-def _settings_label(
-    method_word: str, given: Mapping[str, Any], chosen: Iterable[str], method: Any, default: Any
-) -> str:
+def _settings_label(wish: Wish, name: str, method: Any, default: Any) -> str:
     """What an axis or a user chose and what differs from the method's default: "nu=0.5"."""
     values, defaults = plain(method), plain(default)
-    own = [key for key in chosen if key.partition(".")[0] in ("method", method_word)]
-    names = [key.partition(".")[2] for key in own]
+    own = [key for key in wish.chosen if key.partition(".")[0] in ("method", name)]
     parts = [
         f"{n}={values[n]:g}" if isinstance(values[n], float) else f"{n}={values[n]}"
-        for n in names
+        for n in (key.partition(".")[2] for key in own)
         if n in values and values[n] != defaults[n]
     ]
-    networks = _network_choices(given)
-    widths = [f"{k}={given[k]}" for k in chosen if k not in own and k in networks]
+    networks = _network_choices(wish.settings)
+    widths = [f"{k}={networks[k]}" for k in wish.chosen if k not in own and k in networks]
     return " ".join(parts + widths)
 
 
@@ -240,7 +254,8 @@ def _code(entry: registry.Entry, implementation: int, sources: tuple[str, ...]) 
 def _stage_ids(
     job_id: str, parts: Mapping[str, list[Any]], stages: tuple[str, ...]
 ) -> dict[str, str]:
-    ids, parent = {"train": job_id}, job_id
-    for stage in STAGES[1 : len(stages)]:  # a grid's stages are the first so many of all
-        ids[stage] = parent = digest([parent, *parts[stage]])
+    ids = {STAGES[0]: job_id}
+    for stage in STAGES[1:]:
+        if stage in stages:
+            ids[stage] = digest([ids[PIPELINE[stage].parent], *parts[stage]])
     return ids

@@ -5,16 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from collapsebench.results import claims, status
-from collapsebench.settings import UserError, did_you_mean
+from collapsebench.settings import FILES, UserError, did_you_mean
 
-KINDS = {
-    "model": ("model.safetensors",),
-    "codebook": ("codebook.npy",),
-    "tokens": ("tokens-*.npy",),
-    "prior": ("prior.safetensors",),
-    "samples": ("samples.npy", "sample_tokens.npy"),
-    "images": ("*.png", "entropy_maps.npy"),
-}
 LEFTOVERS = ("*.ckpt", ".*.tmp", "*.tmp", ".claim-*")  # of processes that were killed
 
 
@@ -24,15 +16,15 @@ def gc(results: Path, grid: str | None, keep: tuple[str, ...], dry_run: bool) ->
     A stage that needs a removed file makes it again.
 
     Args:
-        keep: keys of ``KINDS``.
+        keep: keys of ``settings.FILES``.
 
     Raises:
         UserError: an unknown kind, or a grid that was not run here.
     """
     for kind in keep:
-        if kind not in KINDS:
-            raise UserError(f"--keep: unknown kind {kind!r}{did_you_mean(kind, KINDS)}")
-    patterns = [p for kind, found in KINDS.items() if kind not in keep for p in found]
+        if kind not in FILES:
+            raise UserError(f"--keep: unknown kind {kind!r}{did_you_mean(kind, FILES)}")
+    patterns = [p for kind, found in FILES.items() if kind not in keep for p in found]
     done = [row for row in status.status(results, grid) if row["status"] == "done"]
     folders = {results / "jobs" / row["job_id"] for row in done}
     files = {

@@ -74,6 +74,7 @@ def test_the_tables_grid_is_the_papers():
         ({"axes": SMALL["axes"] | {"method": "dvae"}}, "must be a non-empty list, not 'dvae'"),
         ({"axes": SMALL["axes"] | {"code_dim": [0]}}, "code_dim must be a positive whole number"),
         ({"stages": ["train", "score"]}, "stage 'score' needs encode, prior, sample before it"),
+        ({"stages": []}, "stages must be a list like"),
         ({"stages": ["trane"]}, "unknown stage 'trane'; did you mean 'train'?"),
         ({"replicates": {"seed": [-1]}}, "seed must be a list of whole numbers >= 0"),
         ({"override": [{"when": {}}]}, "an [[override]] has exactly 'when' and 'set'"),

@@ -84,11 +84,56 @@ def test_a_cell_is_labelled_by_what_was_chosen_and_differs():
     assert label(20.0) == ""
 
 
+def test_a_method_given_by_path_is_labelled_by_settings_under_its_own_name(tmp_path):
+    path = tmp_path / "my_vq.py"
+    path.write_text("""
+from dataclasses import dataclass
+from collapsebench.quantizer import Quantizer
+
+
+class Mine(Quantizer):
+    @dataclass(frozen=True)
+    class Settings:
+        nu: float = 1.0
+""")
+    point = Point(str(path), "", "digits", 8, 4, 1, {"my_vq.nu": 0.5}, ("my_vq.nu",))
+    assert resolve.resolve(point, STAGES, "paper").settings_label == "nu=0.5"
+
+
 def test_equal_configurations_of_two_grids_are_one_job():
     tables, sizes = grid.load("tables"), grid.load("codebook_size")
     first = {j.job_id for j in resolve.jobs(tables, tables.points())}
     second = {j.job_id for j in resolve.jobs(sizes, sizes.points())}
     assert len(first & second) == 6 * 2 * 3  # 512 x 16 on CIFAR10 and CelebA, three seeds
+
+
+TIED = """
+from collapsebench.quantizer import Quantizer
+
+
+class Bits(Quantizer):
+    @classmethod
+    def dim_for(cls, codebook_size, settings=None):
+        return codebook_size.bit_length() - 1
+"""
+
+
+def test_a_tied_code_dimension_is_the_jobs_own_and_runs_once_per_codebook_size(tmp_path):
+    path = tmp_path / "bits.py"
+    path.write_text(TIED)
+    axes = {"method": [str(path), "vq_vae"], "dataset": ["digits"],
+            "codebook_size": [16, 64], "code_dim": [8, 4]}  # fmt: skip
+    sizes = grid.with_overrides(grid.load("codebook_size"), axes=axes, seeds=[1])
+    found = resolve.jobs(sizes, sizes.points())
+    tied = {job.codebook_size: job for job in found if job.method == "bits"}
+    free = {(job.codebook_size, job.code_dim): job for job in found if job.method == "vq_vae"}
+    assert len(found) == 2 + 4
+    assert {size: job.code_dim for size, job in tied.items()} == {16: 4, 64: 6}
+    for size, job in tied.items():  # it stands in the table of the grid's first dimension
+        assert job.comparison_id == free[size, 8].comparison_id
+
+    alone = Point(str(path), "", "digits", 64, 6, 1, sizes.points()[0].settings)
+    assert resolve.resolve(alone, STAGES, "paper").job_id == tied[64].job_id
 
 
 @pytest.mark.parametrize(
