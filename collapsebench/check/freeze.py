@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 
 from collapsebench.check import rows, select
 from collapsebench.check.frozen import last
-from collapsebench.results import baselines, tables
+from collapsebench.results import baselines, grids, tables
 from collapsebench.settings import UserError
 
 SPLITS = ("test",)  # of the token counts
@@ -34,12 +34,12 @@ def freeze(tag: str, grid: str, results: Path, out: Path) -> Path:
     """Writes ``<out>/<tag>/`` from a grid's rows, replacing it as a whole; returns the folder.
 
     Raises:
-        UserError: the grid was not run there, is not complete, or mixes protocols,
-            implementations, data or precisions in what would become one cell.
+        UserError: the grid was not run there, its record is damaged, it is not complete, or mixes
+            protocols, implementations, data or precisions in what would become one cell.
     """
     if not re.fullmatch(r"\w[\w.-]*", tag):
         raise UserError(f"{tag!r} cannot name a baseline: letters, digits, '_', '.' and '-' only")
-    written = select.read_grid(results, grid)
+    written = grids.read(results, grid)
     frames = {name: kept(results, name, written["jobs"]) for name in tables.SCHEMAS}
     frames["runs"] = last(frames["runs"])
     refuse_incomplete(written, frames["runs"])
@@ -53,7 +53,7 @@ def freeze(tag: str, grid: str, results: Path, out: Path) -> Path:
             if len(frame) or name == "metrics":
                 write(fresh / name / f"{tag}.parquet", frame, tables.SCHEMAS[name])
         copy_images(written["jobs"], results, fresh)
-        tables.write_json(fresh / "grids" / f"{grid}.json", written)  # `report -r` reads a tag, too
+        grids.write(fresh, written)  # `report -r` reads a tag, too
         tables.write_json(fresh / baselines.MANIFEST, manifest(tag, written, frames, fresh))
         shutil.rmtree(folder, ignore_errors=True)
         os.replace(fresh, folder)

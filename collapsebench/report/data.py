@@ -15,9 +15,8 @@ from collapsebench import quantities
 from collapsebench.report import rows
 from collapsebench.report.rows import PAPER_ORDER, Job
 from collapsebench.report.style import Look, looks
-from collapsebench.results import baselines, tables
+from collapsebench.results import baselines, grids, tables
 from collapsebench.results.baselines import Published
-from collapsebench.results.grids import read_grid
 
 DATASETS = {
     "cifar10": "CIFAR10", "cifar10_5k": "CIFAR10-5k", "celeba": "CelebA",
@@ -97,7 +96,7 @@ class ReportData:
     def __init__(
         self, grid: str, results: Path, given: Path | None = None, only_current: bool = True
     ):
-        self.grid = read_grid(grid, results)
+        self.grid = grids.read(results, grid)
         self.paper = baselines.published(given)
         self.places = {"": results} | baselines.tags(given)  # where the rows of a job lie
         jobs = [Job(**rows.known(entry)) for entry in self.grid["jobs"]]

@@ -7,51 +7,28 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from collapsebench.results import claims, tables
-from collapsebench.settings import UserError, did_you_mean
-
-
-def grids(results: Path) -> list[str]:
-    """Names of the grids that were run.
-
-    Raises:
-        UserError: none was.
-    """
-    known = sorted(p.stem for p in (results / "grids").glob("*.json"))
-    if not known:
-        raise UserError(f"nothing was run in {results}; start with: collapsebench run --grid demo")
-    return known
-
-
-def load_grid(results: Path, name: str) -> dict[str, Any]:
-    """What ``run`` wrote down of a grid.
-
-    Raises:
-        UserError: no such grid was run here.
-    """
-    path = results / "grids" / f"{name}.json"
-    try:
-        found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        known = [p.stem for p in (results / "grids").glob("*.json")]
-        raise UserError(
-            f"grid {name!r} was not run in {results}{did_you_mean(name, known)}"
-        ) from None
-    return found
+from collapsebench.results import claims, grids, tables
+from collapsebench.settings import UserError
 
 
 def status(results: Path, name: str | None) -> list[dict[str, Any]]:
     """One row per job of a grid, or of every grid found.
 
     Raises:
-        UserError: no such grid was run here, or none at all.
+        UserError: no such grid was run here, its record is damaged, or none at all was run.
+
+    Warns:
+        UserWarning: for each grid whose record is damaged, where all are asked for.
     """
+    if not grids.names(results) and name is None:
+        raise UserError(f"nothing was run in {results}; start with: collapsebench run --grid demo")
     done = finished_files(results)
-    rows = []
-    for found in [name] if name else grids(results):
-        for job in load_grid(results, found)["jobs"]:
-            rows.append({"grid": found, **job_status(results, job, done)})
-    return rows
+    records = [grids.read(results, name)] if name else grids.every(results)
+    return [
+        {"grid": record["name"], **job_status(results, job, done)}
+        for record in records
+        for job in record["jobs"]
+    ]
 
 
 def finished_files(results: Path) -> dict[str, str]:
