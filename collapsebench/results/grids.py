@@ -99,14 +99,17 @@ def _mistyped(values: Any, required: dict[str, type], optional: dict[str, Any]) 
         return f"{missing[0]!r} is missing"
     kinds = required | {name: type(value) for name, value in optional.items()}
     for name in [name for name in kinds if name in values]:
-        value: Any = values[name]
-        kind, part = kinds[name], PARTS.get(name)
-        if type(value) is not kind:
+        value, kind, part = values[name], kinds[name], PARTS.get(name)
+        if not _is(value, kind):
             return f"{name!r} must be {KINDS[kind]}, not {value!r:.40}"
         parts = value.values() if kind is dict else value
-        if part and not all(type(inner) is part for inner in parts):
+        if part and not all(_is(inner, part) for inner in parts):
             return f"{name!r} must hold {KINDS[part]} each, not {value!r:.40}"
     return ""
+
+
+def _is(value: Any, kind: type) -> bool:
+    return type(value) is kind  # true is no whole number
 
 
 def _misnamed(job: Mapping[str, Any]) -> str:
