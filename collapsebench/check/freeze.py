@@ -20,11 +20,12 @@ import pyarrow.parquet as pq
 from collapsebench.check import rows, select
 from collapsebench.check.frozen import last
 from collapsebench.results import baselines, grids, tables
+from collapsebench.results.folder import RECONSTRUCTIONS, SAMPLE_GRID, job_folder
 from collapsebench.settings import UserError
 
 SPLITS = ("test",)  # of the token counts
 CURVE_POINTS = 50  # of a frozen curve, at most
-IMAGES = ("reconstructions.png", "samples.png")  # of the first seed of each cell
+IMAGES = (RECONSTRUCTIONS, SAMPLE_GRID)  # of the first seed of each cell
 IMAGES_BYTES = 1_000_000  # all images of a tag together
 
 Tables = dict[str, pd.DataFrame]
@@ -120,9 +121,9 @@ def copy_images(jobs: Sequence[Mapping[str, Any]], results: Path, fresh: Path) -
     left = IMAGES_BYTES
     for name in IMAGES:
         for job in {job["config_id"]: job for job in reversed(jobs)}.values():
-            source = results / "jobs" / job["job_id"] / name
+            source = job_folder(results, job["job_id"]) / name
             if source.is_file() and (size := source.stat().st_size) <= left:
-                target = fresh / "jobs" / job["job_id"] / name
+                target = job_folder(fresh, job["job_id"]) / name
                 target.parent.mkdir(parents=True, exist_ok=True)
                 shutil.copyfile(source, target)
                 left -= size

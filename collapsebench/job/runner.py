@@ -22,6 +22,7 @@ from collapsebench.plan.job import Job
 from collapsebench.quantizer import Incompatible
 from collapsebench.results import provenance, tables
 from collapsebench.results.claims import Claim, Taken, describe, holder
+from collapsebench.results.folder import marker_file, say
 from collapsebench.settings import STAGES, UserError
 
 
@@ -103,7 +104,7 @@ def perform(workspace: Workspace, stage: str) -> tuple[Rows, Facts]:
     print(f"{stage} begins", flush=True)
     rows, facts, files = STAGE_FUNCTIONS[stage](workspace)
     marker = {"stage_id": workspace.job.stage_ids[stage], "files": files}
-    tables.write_json(workspace.folder / f"{stage}.json", marker)
+    tables.write_json(workspace.folder / marker_file(stage), marker)
     return rows, facts
 
 
@@ -133,8 +134,7 @@ def commit(
     )
     suffix = status if status in tables.FINAL else f"{status}-{run_id}"
     tables.write(workspace.results, "runs", f"{base}.{suffix}", [row])
-    said = {"stage": stage, "status": status, "message": message}
-    tables.write_json(workspace.folder / "status.json", said)
+    say(workspace.folder, stage, status, message)
     if status in tables.FINAL:  # not before: whoever is killed until here resumes from it
         workspace.checkpoint(stage).unlink(missing_ok=True)
     print(f"{stage} {status}{': ' + message if message else ''}", flush=True)

@@ -8,10 +8,10 @@ import signal
 from collections.abc import Sequence
 from pathlib import Path
 
-from collapsebench.job.stop import CANCEL
 from collapsebench.launch import slurm, start, tasks
 from collapsebench.plan.job import Job
 from collapsebench.results import claims, grids, status
+from collapsebench.results.folder import CANCEL
 from collapsebench.settings import UserError
 
 

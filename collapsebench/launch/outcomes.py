@@ -10,7 +10,7 @@ from typing import Any
 from collapsebench.job.process import EXIT_CODES
 from collapsebench.launch.tasks import Task
 from collapsebench.results import provenance, tables
-from collapsebench.results.status import last_said
+from collapsebench.results.folder import job_folder, last_said, say
 
 
 def status_of(code: int, folder: Path) -> str | None:
@@ -28,9 +28,8 @@ def record(results: Path, task: Task, status: str, message: str, launcher: str) 
     name = f"{job.job_id}.{stage}.{job.stage_ids[stage]}.{status}-{os.urandom(8).hex()}"
     row: dict[str, Any] = job.key(stage) | provenance.facts()
     row |= {"status": status, "message": message, "launcher": launcher}
-    said = {"stage": stage, "status": status, "message": message}
     try:
         tables.write(results, "runs", name, [row])
-        tables.write_json(results / "jobs" / job.job_id / "status.json", said)
+        say(job_folder(results, job.job_id), stage, status, message)
     except OSError as error:
         print(f"collapsebench: {job.job_id}: {message}; no row: {error}", file=sys.stderr)

@@ -20,7 +20,7 @@ from collapsebench.plan import forecast as plans
 from collapsebench.plan.grid import Grid
 from collapsebench.plan.job import Job, finished, pending
 from collapsebench.results import grids, provenance
-from collapsebench.results.status import last_said, log_tail
+from collapsebench.results.folder import last_said, log_tail
 from collapsebench.settings import UserError, did_you_mean
 
 FAILED = ("error", "timeout", "out_of_memory", "cancelled")

@@ -17,6 +17,7 @@ from collapsebench.report.rows import PAPER_ORDER, Job
 from collapsebench.report.style import Look, looks
 from collapsebench.results import baselines, grids, tables
 from collapsebench.results.baselines import Published
+from collapsebench.results.folder import job_folder
 
 DATASETS = {
     "cifar10": "CIFAR10", "cifar10_5k": "CIFAR10-5k", "celeba": "CelebA",
@@ -324,7 +325,7 @@ class ReportData:
 
     def file(self, job: Job, name: str) -> Path | None:
         """A file in the job's folder, None if it is not there."""
-        path = self.places[job.baseline] / "jobs" / job.job_id / name
+        path = job_folder(self.places[job.baseline], job.job_id) / name
         return path if path.is_file() else None
 
     def command(self, comparison: Comparison, methods: Iterable[str]) -> str:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from collapsebench.results import claims, grids, tables
+from collapsebench.results.folder import begins_with, job_folder, last_said, progress
 from collapsebench.settings import UserError
 
 
@@ -39,7 +38,7 @@ def finished_files(results: Path) -> dict[str, str]:
 
 def job_status(results: Path, job: dict[str, Any], done: dict[str, str]) -> dict[str, Any]:
     """How far one job is and what it last said."""
-    folder = results / "jobs" / job["job_id"]
+    folder = job_folder(results, job["job_id"])
     stages = [s for s, stage_id in job["stage_ids"].items() if done.get(stage_id) == "done"]
     last = last_said(folder)
     if claims.held(folder):
@@ -61,41 +60,15 @@ def job_status(results: Path, job: dict[str, Any], done: dict[str, str]) -> dict
     }
 
 
-def last_said(folder: Path) -> dict[str, Any]:
-    """Stage, status and message of a job's last attempt; empty before the first."""
-    return _read(folder / "status.json")
-
-
-def progress(folder: Path) -> dict[str, Any]:
-    """What a running job last said of itself; empty before its first word."""
-    return _read(folder / "progress.json")
-
-
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        found: dict[str, Any] = json.loads(path.read_text())
-    except (OSError, ValueError):
-        return {}
-    return found
-
-
-def log_tail(folder: Path, lines: int = 30) -> Iterator[str]:
-    """The last lines of a job's log."""
-    try:
-        yield from (folder / "log.txt").read_text(errors="replace").splitlines()[-lines:]
-    except OSError:
-        return
-
-
 def find(results: Path, word: str) -> Path:
     """The folder of the one job whose id begins with a word.
 
     Raises:
         UserError: no such job, or several.
     """
-    found = [path.parent for path in (results / "jobs").glob(f"{word}*/job.json")]
+    found = begins_with(results, word)
     if len(found) != 1:
-        several = f" ({', '.join(sorted(path.name for path in found))})" if found else ""
+        several = f" ({', '.join(path.name for path in found)})" if found else ""
         count = "more than one job begins" if found else "no job begins"
         raise UserError(f"{results}: {count} with {word!r}{several}")
     return found[0]
