@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from collapsebench.results import claims, grids, tables
+from collapsebench.results import claims, grids
 from collapsebench.results.folder import begins_with, job_folder, last_said, progress
+from collapsebench.results.runs import Finished, finished
 from collapsebench.settings import UserError
 
 
@@ -21,7 +22,7 @@ def status(results: Path, name: str | None) -> list[dict[str, Any]]:
     """
     if not grids.names(results) and name is None:
         raise UserError(f"nothing was run in {results}; start with: collapsebench run --grid demo")
-    done = finished_files(results)
+    done = finished(results)
     records = [grids.read(results, name)] if name else grids.every(results)
     return [
         {"grid": record["name"], **job_status(results, job, done)}
@@ -30,31 +31,26 @@ def status(results: Path, name: str | None) -> list[dict[str, Any]]:
     ]
 
 
-def finished_files(results: Path) -> dict[str, str]:
-    """stage_id -> final status, from the names of the files in ``runs``."""
-    parts = [path.name.split(".") for path in (results / "runs").glob("*.parquet")]
-    return {p[2]: p[3] for p in parts if len(p) == 5 and p[3] in tables.FINAL}
-
-
-def job_status(results: Path, job: dict[str, Any], done: dict[str, str]) -> dict[str, Any]:
+def job_status(results: Path, job: dict[str, Any], done: Finished) -> dict[str, Any]:
     """How far one job is and what it last said."""
     folder = job_folder(results, job["job_id"])
-    stages = [s for s, stage_id in job["stage_ids"].items() if done.get(stage_id) == "done"]
+    ends = [done.get((job["job_id"], stage_id)) for stage_id in job["stage_ids"].values()]
     last = last_said(folder)
     if claims.held(folder):
         state = "running"
-    elif len(stages) == len(job["stage_ids"]):
+    elif set(ends) == {"done"}:
         state = "done"
     else:
-        state = last.get("status", "queued")
-        state = "interrupted" if state == "done" and stages else state
+        otherwise = [end for end in ends if end not in (None, "done")]
+        state = otherwise[0] if otherwise else last.get("status", "queued")
+        state = "interrupted" if state == "done" else state
     names = ("job_id", "method", "label", "settings_label", "network", "dataset",
              "codebook_size", "code_dim", "seed")  # fmt: skip
     values = progress(folder).get("values", {}) if state == "running" else {}
     return {k: job[k] for k in names} | {
         "status": state,
-        "stages_done": len(stages),
-        "stages": len(job["stage_ids"]),
+        "stages_done": ends.count("done"),
+        "stages": len(ends),
         "message": last.get("message", "") if state not in ("running", "done") else "",
         "values": values,
     }
