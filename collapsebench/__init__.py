@@ -39,17 +39,14 @@ def load(job_id: str, results: Path | str = "results") -> DiscreteVAE:
 
     from collapsebench.job.workspace import Workspace
     from collapsebench.plan.job import Job
+    from collapsebench.results.folder import MODEL
+    from collapsebench.results.status import find
     from collapsebench.settings import UserError
 
-    found = [path.parent for path in Path(results).glob(f"jobs/{job_id}*/job.json")]
-    if len(found) != 1:
-        raise UserError(f"{len(found) or 'no'} jobs in {results} begin with {job_id!r}")
-    if not (found[0] / "model.safetensors").is_file():
-        raise UserError(f"job {found[0].name} has no trained model yet")
-    workspace = Workspace(
-        Job.load(found[0]), found[0], Path(results), torch.device("cpu"), threads=1
-    )
-    return workspace.model
+    folder = find(Path(results), job_id)
+    if not (folder / MODEL).is_file():
+        raise UserError(f"job {folder.name} has no trained model yet")
+    return Workspace(Job.load(folder), folder, Path(results), torch.device("cpu"), threads=1).model
 
 
 def __getattr__(name: str) -> Any:

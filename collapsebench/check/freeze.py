@@ -19,12 +19,13 @@ import pyarrow.parquet as pq
 
 from collapsebench.check import rows, select
 from collapsebench.check.frozen import last
-from collapsebench.results import baselines, tables
+from collapsebench.results import baselines, grids, tables
+from collapsebench.results.folder import RECONSTRUCTIONS, SAMPLE_GRID, job_folder
 from collapsebench.settings import UserError
 
 SPLITS = ("test",)  # of the token counts
 CURVE_POINTS = 50  # of a frozen curve, at most
-IMAGES = ("reconstructions.png", "samples.png")  # of the first seed of each cell
+IMAGES = (RECONSTRUCTIONS, SAMPLE_GRID)  # of the first seed of each cell
 IMAGES_BYTES = 1_000_000  # all images of a tag together
 
 Tables = dict[str, pd.DataFrame]
@@ -34,12 +35,12 @@ def freeze(tag: str, grid: str, results: Path, out: Path) -> Path:
     """Writes ``<out>/<tag>/`` from a grid's rows, replacing it as a whole; returns the folder.
 
     Raises:
-        UserError: the grid was not run there, is not complete, or mixes protocols,
-            implementations, data or precisions in what would become one cell.
+        UserError: the grid was not run there, its record is damaged, it is not complete, or mixes
+            protocols, implementations, data or precisions in what would become one cell.
     """
     if not re.fullmatch(r"\w[\w.-]*", tag):
         raise UserError(f"{tag!r} cannot name a baseline: letters, digits, '_', '.' and '-' only")
-    written = select.read_grid(results, grid)
+    written = grids.read(results, grid)
     frames = {name: kept(results, name, written["jobs"]) for name in tables.SCHEMAS}
     frames["runs"] = last(frames["runs"])
     refuse_incomplete(written, frames["runs"])
@@ -53,7 +54,7 @@ def freeze(tag: str, grid: str, results: Path, out: Path) -> Path:
             if len(frame) or name == "metrics":
                 write(fresh / name / f"{tag}.parquet", frame, tables.SCHEMAS[name])
         copy_images(written["jobs"], results, fresh)
-        tables.write_json(fresh / "grids" / f"{grid}.json", written)  # `report -r` reads a tag, too
+        grids.write(fresh, written)  # `report -r` reads a tag, too
         tables.write_json(fresh / baselines.MANIFEST, manifest(tag, written, frames, fresh))
         shutil.rmtree(folder, ignore_errors=True)
         os.replace(fresh, folder)
@@ -120,9 +121,9 @@ def copy_images(jobs: Sequence[Mapping[str, Any]], results: Path, fresh: Path) -
     left = IMAGES_BYTES
     for name in IMAGES:
         for job in {job["config_id"]: job for job in reversed(jobs)}.values():
-            source = results / "jobs" / job["job_id"] / name
+            source = job_folder(results, job["job_id"]) / name
             if source.is_file() and (size := source.stat().st_size) <= left:
-                target = fresh / "jobs" / job["job_id"] / name
+                target = job_folder(fresh, job["job_id"]) / name
                 target.parent.mkdir(parents=True, exist_ok=True)
                 shutil.copyfile(source, target)
                 left -= size

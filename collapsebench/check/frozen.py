@@ -8,7 +8,7 @@ import pandas as pd
 
 from collapsebench.check import rows, select
 from collapsebench.check.verdicts import MISSING, WORSE, Finding
-from collapsebench.results import baselines, tables
+from collapsebench.results import baselines, grids, tables
 
 CELL = [name for name in rows.CELL if name != "protocol"]
 
@@ -21,7 +21,7 @@ def run(tag: str, results: Path, given: Path | None = None) -> list[Finding]:
     """
     manifest = baselines.manifest(baselines.find(tag, given))
     grid = manifest["grid"]
-    if grid not in select.grids(results):
+    if grid not in grids.names(results):
         text = f"grid {grid} was not run in {results}: collapsebench run --grid {grid}"
         return [Finding(2, tag, MISSING, text)]
     old, new = select.of_tag(tag, given), select.of_grid(results, grid)

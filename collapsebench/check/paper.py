@@ -15,7 +15,7 @@ import pandas as pd
 from collapsebench import quantities, stats
 from collapsebench.check import select
 from collapsebench.check.verdicts import MISSING, OK, UNSURE, WORSE, Finding
-from collapsebench.results import baselines, tables
+from collapsebench.results import baselines, grids, tables
 from collapsebench.results.baselines import Published
 
 
@@ -51,10 +51,13 @@ def run(results: Path, grid: str | None = None, given: Path | None = None) -> li
     """One finding per printed number that a grid run in ``results`` has a job for.
 
     Raises:
-        UserError: the named grid was not run there.
+        UserError: the named grid was not run there, or its record is damaged.
+
+    Warns:
+        UserWarning: for each grid whose record is damaged, where none is named.
     """
-    names = [grid] if grid else select.grids(results)
-    jobs = {job["job_id"]: job for name in names for job in select.read_grid(results, name)["jobs"]}
+    records = [grids.read(results, grid)] if grid else grids.every(results)
+    jobs = {job["job_id"]: job for record in records for job in record["jobs"]}
     cells: dict[tuple[Any, ...], Jobs] = defaultdict(list)
     for job in jobs.values():
         key = ("method", "dataset", "codebook_size", "code_dim", "network", "config_id")

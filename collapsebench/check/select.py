@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,8 +10,8 @@ from typing import Any
 import pandas as pd
 
 from collapsebench.check.rows import CELL
-from collapsebench.results import baselines, tables
-from collapsebench.settings import UserError, did_you_mean
+from collapsebench.results import baselines, grids, tables
+from collapsebench.settings import UserError
 
 
 @dataclass(frozen=True)
@@ -45,9 +44,10 @@ def of_grid(results: Path, name: str) -> Selection:
     """The rows of a grid as it was last run in a results folder.
 
     Raises:
-        UserError: it was not run there.
+        UserError: it was not run there, or its record is damaged.
     """
-    return _of_jobs(f"{results} ({name})", results, grid := read_grid(results, name), grid["jobs"])
+    grid = grids.read(results, name)
+    return _of_jobs(f"{results} ({name})", results, grid, grid["jobs"])
 
 
 def of_folder(results: Path) -> Selection:
@@ -55,8 +55,11 @@ def of_folder(results: Path) -> Selection:
 
     Raises:
         UserError: none was, or two configurations carry the same name.
+
+    Warns:
+        UserWarning: for each grid whose record is damaged.
     """
-    found = [read_grid(results, name) for name in grids(results)]
+    found = grids.every(results)
     if not found:
         raise UserError(f"{results}: neither a baseline's tag nor a folder where grids were run")
     jobs = {job["job_id"]: job for grid in found for job in grid["jobs"]}
@@ -65,26 +68,6 @@ def of_folder(results: Path) -> Selection:
     if (twice := configurations[configurations.duplicated(CELL)]).size:
         raise UserError(f"{results}: two configurations of {twice['label'].iloc[0]!r} in one cell")
     return selection
-
-
-def grids(results: Path) -> list[str]:
-    """Names of the grids that were run in a results folder."""
-    return sorted(path.stem for path in (results / "grids").glob("*.json"))
-
-
-def read_grid(results: Path, name: str) -> dict[str, Any]:
-    """What ``run`` wrote of a grid.
-
-    Raises:
-        UserError: it was not run there.
-    """
-    path = results / "grids" / f"{name}.json"
-    if not path.is_file():
-        raise UserError(
-            f"grid {name!r} was not run in {results}{did_you_mean(name, grids(results))}"
-        )
-    found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    return found
 
 
 def current(frame: pd.DataFrame, jobs: Iterable[Mapping[str, Any]]) -> pd.DataFrame:

@@ -98,17 +98,20 @@ def rows(results: Path) -> list[Finding]:
 
 
 def jobs(results: Path) -> list[Finding]:
-    """Jobs that wait for somebody: errors, and grids that are not complete."""
-    try:
-        found = status.status(results, None)
-    except UserError as error:
-        return [Finding("note", "jobs", str(error))]
+    """Jobs that wait for somebody: errors, and grids that are not complete or cannot be read."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        try:
+            found = status.status(results, None)
+        except UserError as error:
+            return [Finding("note", "jobs", str(error))]
     counts: dict[str, int] = {}
     for job in found:
         counts[job["status"]] = counts.get(job["status"], 0) + 1
     text = ", ".join(f"{count} {status}" for status, count in sorted(counts.items()))
     bad = {"error", "timeout", "out_of_memory"} & set(counts)
-    return [Finding("wrong" if bad else "ok", "jobs", text)]
+    damaged = [Finding("wrong", "grids", str(warning.message)) for warning in caught]
+    return [Finding("wrong" if bad else "ok", "jobs", text), *damaged]
 
 
 def print_findings(found: list[Finding]) -> int:

@@ -10,6 +10,7 @@ from typing import Any
 from rich.table import Table
 
 from collapsebench.results import claims, tables
+from collapsebench.results.folder import LOG
 from collapsebench.results.status import find, status
 from collapsebench.settings import UserError, did_you_mean
 
@@ -79,7 +80,7 @@ def print_log(results: Path, word: str, follow: bool) -> None:
     """
     folder = find(results, word)
     try:
-        log = (folder / "log.txt").open(errors="replace")
+        log = (folder / LOG).open(errors="replace")
     except FileNotFoundError:
         raise UserError(f"job {folder.name} was not started yet") from None
     with log:

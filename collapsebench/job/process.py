@@ -14,6 +14,7 @@ from collapsebench.job.stop import Stop
 from collapsebench.plan.job import Job
 from collapsebench.results import provenance, tables
 from collapsebench.results.claims import Taken
+from collapsebench.results.folder import LOG, THREADS
 from collapsebench.settings import STAGES
 
 CHECKPOINT_S = 60.0
@@ -59,7 +60,7 @@ class Order:
 
 def spawn(order: Order, environment: dict[str, str]) -> subprocess.Popen[bytes]:
     """Starts the job's process, its output at the end of the job's ``log.txt``."""
-    with (order.folder / "log.txt").open("ab") as log:
+    with (order.folder / LOG).open("ab") as log:
         return subprocess.Popen(
             order.command(),
             stdin=subprocess.DEVNULL,
@@ -128,7 +129,7 @@ def keep_freed_memory() -> None:
 
 def first_threads(folder: Path, threads: int) -> int:
     """The number of threads of the job's first start: a resumed run must round as it began."""
-    path = folder / "threads"
+    path = folder / THREADS
     try:
         return int(path.read_text())
     except (OSError, ValueError):

@@ -22,6 +22,8 @@ from collapsebench.plan.job import Job
 from collapsebench.quantizer import Incompatible
 from collapsebench.results import provenance, tables
 from collapsebench.results.claims import Claim, Taken, describe, holder
+from collapsebench.results.folder import marker_file, say
+from collapsebench.results.runs import attempts, rows_name, run_name
 from collapsebench.settings import STAGES, UserError, ancestors
 
 
@@ -98,7 +100,7 @@ def perform(workspace: Workspace, stage: str) -> tuple[Rows, Facts]:
     print(f"{stage} begins", flush=True)
     rows, facts, files = function(stage)(workspace)
     marker = {"stage_id": workspace.job.stage_ids[stage], "files": files}
-    tables.write_json(workspace.folder / f"{stage}.json", marker)
+    tables.write_json(workspace.folder / marker_file(stage), marker)
     return rows, facts
 
 
@@ -107,12 +109,12 @@ def commit(
 ) -> None:
     """Writes a stage's rows, then its row in ``runs``. The first final result stays."""
     job, key = workspace.job, workspace.job.key(stage)
-    base = f"{job.job_id}.{stage}.{job.stage_ids[stage]}"
-    earlier = list((workspace.results / "runs").glob(f"{base}.*.parquet"))
-    if any(path.name.split(".")[3] in tables.FINAL for path in earlier):
+    stage_id = job.stage_ids[stage]
+    earlier = [a for a in attempts(workspace.results, job.job_id) if a.stage_id == stage_id]
+    if any(attempt.final for attempt in earlier):
         return
     for table, found in rows.items():
-        tables.write(workspace.results, table, base, [key | row for row in found])
+        tables.write(workspace.results, table, rows_name(key), [key | row for row in found])
     run_id = uuid.uuid4().hex[:16]
     row = (
         key
@@ -126,10 +128,8 @@ def commit(
             "message": message,
         }
     )
-    suffix = status if status in tables.FINAL else f"{status}-{run_id}"
-    tables.write(workspace.results, "runs", f"{base}.{suffix}", [row])
-    said = {"stage": stage, "status": status, "message": message}
-    tables.write_json(workspace.folder / "status.json", said)
+    tables.write(workspace.results, "runs", run_name(key, status, run_id), [row])
+    say(workspace.folder, stage, status, message)
     if status in tables.FINAL:  # not before: whoever is killed until here resumes from it
         workspace.checkpoint(stage).unlink(missing_ok=True)
     print(f"{stage} {status}{': ' + message if message else ''}", flush=True)

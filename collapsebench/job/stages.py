@@ -21,7 +21,7 @@ from collapsebench import fidelity, metrics, prior
 from collapsebench.job import encode, train
 from collapsebench.job.workspace import Workspace
 from collapsebench.quantizer import Incompatible
-from collapsebench.results import tables
+from collapsebench.results import folder, tables
 from collapsebench.settings import PROTOCOLS
 
 SPLITS = ("train", "val", "test")
@@ -56,11 +56,11 @@ def train_stage(workspace: Workspace) -> Result:
     )
     weights = {k: v.contiguous() for k, v in model.state_dict().items()}
     tables.replace_atomically(
-        workspace.folder / "model.safetensors", lambda p: save_file(weights, p), load_file
+        workspace.folder / folder.MODEL, lambda p: save_file(weights, p), load_file
     )
-    files = ["model.safetensors"]
+    files = [folder.MODEL]
     if probe.maps:
-        files += save_arrays(workspace.folder, {"entropy_maps": np.stack(probe.maps)})
+        files += save_arrays(workspace.folder, {folder.ENTROPY_MAPS: np.stack(probe.maps)})
     facts = {
         "steps": state.step,
         "items_per_s": state.step * settings.batch_size / workspace.elapsed(),
@@ -75,7 +75,7 @@ def encode_stage(workspace: Workspace) -> Result:
     codes = model.quantizer.codes()
     codebook = None if codes is None else codes.cpu().numpy()
     rows: Rows = {"metrics": [], "codes": []}
-    files = [] if codebook is None else save_arrays(workspace.folder, {"codebook": codebook})
+    files = [] if codebook is None else save_arrays(workspace.folder, {folder.CODEBOOK: codebook})
     for split in SPLITS:
         images = getattr(workspace.images, split)
         encoded = encode.encode(
@@ -86,7 +86,7 @@ def encode_stage(workspace: Workspace) -> Result:
             seed=workspace.job.seed,
         )
         workspace.progress("encode", SPLITS.index(split) + 1, len(SPLITS), encoded.values)
-        files += save_arrays(workspace.folder, {f"tokens-{split}": encoded.tokens})
+        files += save_arrays(workspace.folder, {folder.tokens_file(split): encoded.tokens})
         rows["metrics"] += metric_rows(encoded.values, split, len(images))
         for q, tokens in enumerate(by_codebook(encoded.tokens, model.quantizer.codebooks)):
             vectors = codebook if codebook is None or codebook.ndim == 2 else codebook[q]
@@ -95,7 +95,7 @@ def encode_stage(workspace: Workspace) -> Result:
             rows["codes"].append({"split": split, "codebook": q, "counts": counts})
         if split == "test":
             shown = np.stack([images[: len(encoded.reconstructions)], encoded.reconstructions])
-            files += save_grid(workspace.folder / "reconstructions.png", shown)
+            files += save_grid(workspace.folder / folder.RECONSTRUCTIONS, shown)
     count = sum(len(getattr(workspace.images, split)) for split in SPLITS)
     facts = {"items_per_s": count / workspace.elapsed(), **model.parameter_counts()}
     return rows, facts, files
@@ -122,7 +122,7 @@ def prior_stage(workspace: Workspace) -> Result:
     )
     weights = {k: v.contiguous() for k, v in fitted.model.state_dict().items()}
     tables.replace_atomically(
-        workspace.folder / "prior.safetensors", lambda p: save_file(weights, p), load_file
+        workspace.folder / folder.PRIOR, lambda p: save_file(weights, p), load_file
     )
     test = workspace.tokens("test")
     nll = functools.partial(
@@ -153,7 +153,7 @@ def prior_stage(workspace: Workspace) -> Result:
         "items_per_s": fitted.epochs_run * len(workspace.tokens("train")) / workspace.elapsed(),
         "parameters_prior": parameters,
     }
-    return rows, facts, ["prior.safetensors"]
+    return rows, facts, [folder.PRIOR]
 
 
 def sample_stage(workspace: Workspace) -> Result:
@@ -162,7 +162,7 @@ def sample_stage(workspace: Workspace) -> Result:
     height, width = workspace.tokens("train").shape[1:3]
     codebooks = workspace.model.quantizer.codebooks
     network = prior.PixelSNAIL(job.codebook_size, height, width, job.group("prior"), codebooks)
-    network.load_state_dict(load_file(workspace.folder / "prior.safetensors"))
+    network.load_state_dict(load_file(workspace.folder / folder.PRIOR))
     tokens = prior.sample(
         network.to(workspace.device).eval(),
         settings.count,
@@ -174,9 +174,9 @@ def sample_stage(workspace: Workspace) -> Result:
     )
     images = encode.decode(workspace.model, tokens, device=workspace.device)
     small = tokens.astype(encode.smallest_unsigned(job.codebook_size))
-    files = save_arrays(workspace.folder, {"sample_tokens": small, "samples": images})
+    files = save_arrays(workspace.folder, {folder.SAMPLE_TOKENS: small, folder.SAMPLES: images})
     files += save_grid(
-        workspace.folder / "samples.png", images[:64].reshape(-1, 8, *images.shape[1:])
+        workspace.folder / folder.SAMPLE_GRID, images[:64].reshape(-1, 8, *images.shape[1:])
     )
     values = {
         "unique_token_grids": fidelity.unique_fraction(tokens),
@@ -191,7 +191,7 @@ def score_stage(workspace: Workspace) -> Result:
     settings = workspace.job.group("score")
     reference, samples = (
         workspace.images.train,
-        np.load(workspace.folder / "samples.npy", mmap_mode="r"),
+        np.load(workspace.folder / folder.SAMPLES, mmap_mode="r"),
     )
     facts: Facts = {}
     files: list[str] = []
@@ -214,7 +214,7 @@ def score_stage(workspace: Workspace) -> Result:
     )
     if scored.neighbours is not None:
         shown = np.stack([samples[: len(scored.neighbours)], *reference[scored.neighbours.T]])
-        files = save_grid(workspace.folder / "neighbours.png", shown)
+        files = save_grid(workspace.folder / folder.NEIGHBOURS, shown)
     # Numbers of unlike priors or sample counts never share a cell: they are part of the protocol.
     protocol = scored.protocol | workspace.generation()
     name = fidelity.protocol_id(protocol)
@@ -264,18 +264,16 @@ def by_codebook(tokens: np.ndarray, codebooks: int) -> list[np.ndarray]:
     return [tokens] if codebooks == 1 else [tokens[..., q] for q in range(codebooks)]
 
 
-def save_arrays(folder: Path, arrays: dict[str, np.ndarray]) -> list[str]:
-    """Each array as ``<name>.npy``, atomically; returns the file names."""
+def save_arrays(place: Path, arrays: dict[str, np.ndarray]) -> list[str]:
+    """Each array under its file name, atomically; returns the names."""
     for name, array in arrays.items():
 
         def write(path: Path, array: np.ndarray = array) -> None:
             with path.open("wb") as file:
                 np.save(file, array, allow_pickle=False)
 
-        tables.replace_atomically(
-            folder / f"{name}.npy", write, lambda p: np.load(p, mmap_mode="r")
-        )
-    return [f"{name}.npy" for name in arrays]
+        tables.replace_atomically(place / name, write, lambda p: np.load(p, mmap_mode="r"))
+    return list(arrays)
 
 
 def save_grid(path: Path, rows: np.ndarray) -> list[str]:

@@ -9,7 +9,8 @@ from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
 
-CANCEL = "cancel"  # a file of this name in a job's folder asks whoever runs the job to end it
+from collapsebench.results.folder import CANCEL
+
 LOOK_S = 1.0  # between two looks for that file
 
 

@@ -23,6 +23,13 @@ from collapsebench.plan import registry
 from collapsebench.plan.job import Job
 from collapsebench.results import provenance
 from collapsebench.results.claims import Claim
+from collapsebench.results.folder import (
+    MODEL,
+    PROGRESS,
+    checkpoint_file,
+    marker_file,
+    tokens_file,
+)
 from collapsebench.settings import build as build_settings
 from collapsebench.settings import digest, identity
 
@@ -81,19 +88,19 @@ class Workspace:
     def model(self) -> DiscreteVAE:
         """The trained model."""
         model = self.fresh_model()
-        model.load_state_dict(load_file(self.folder / "model.safetensors"))
+        model.load_state_dict(load_file(self.folder / MODEL))
         return model.to(self.device).eval()
 
     def tokens(self, split: str) -> np.ndarray:
         """The tokens of a split, memory-mapped."""
-        return np.load(self.folder / f"tokens-{split}.npy", mmap_mode="r")
+        return np.load(self.folder / tokens_file(split), mmap_mode="r")
 
     def has(self, stage: str) -> bool:
         """Whether this stage's files are here, made with these settings."""
         if stage not in self.job.stage_ids:
             return True
         try:
-            marker = json.loads((self.folder / f"{stage}.json").read_text())
+            marker = json.loads((self.folder / marker_file(stage)).read_text())
         except (OSError, ValueError):
             return False
         files = [self.folder / name for name in marker["files"]]
@@ -101,7 +108,7 @@ class Workspace:
 
     def checkpoint(self, stage: str) -> Path:
         """Where a stage that can resume writes how far it is."""
-        return self.folder / f"{stage}.ckpt"
+        return self.folder / checkpoint_file(stage)
 
     def elapsed(self) -> float:
         """Seconds since the stage began."""
@@ -155,8 +162,8 @@ class Workspace:
         print(f"{stage} {done}/{total} {text}".rstrip(), flush=True)
         state = {"stage": stage, "done": done, "total": total, "at": time.time(), "values": values}
         state |= {"elapsed_s": time.monotonic() - self.started["clock"]}
-        path = self.folder / "progress.json"
-        temporary = path.with_suffix(f".{os.getpid()}.tmp")
+        path = self.folder / PROGRESS
+        temporary = self.folder / f".{PROGRESS}.{os.getpid()}.tmp"
         try:
             temporary.write_text(json.dumps(state))
             os.replace(temporary, path)

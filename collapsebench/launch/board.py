@@ -16,7 +16,7 @@ from rich.table import Table
 from collapsebench.launch.local import Event, Running
 from collapsebench.launch.tasks import Task
 from collapsebench.plan.job import Job
-from collapsebench.results.status import progress
+from collapsebench.results.folder import progress
 from collapsebench.results.tables import STATUSES
 
 SAY_S = 60.0  # between two lines about running jobs where there is no terminal

@@ -8,10 +8,10 @@ import signal
 from collections.abc import Sequence
 from pathlib import Path
 
-from collapsebench.job.stop import CANCEL
 from collapsebench.launch import slurm, start, tasks
 from collapsebench.plan.job import Job
-from collapsebench.results import claims, status
+from collapsebench.results import claims, grids, status
+from collapsebench.results.folder import CANCEL
 from collapsebench.settings import UserError
 
 
@@ -70,6 +70,6 @@ def chosen(words: Sequence[str], grid: str | None, results: Path) -> list[Path]:
     """Folders of the named jobs and of a grid's jobs."""
     found = [status.find(results, word) for word in words]
     if grid is not None:
-        jobs = status.load_grid(results, grid)["jobs"]
+        jobs = grids.read(results, grid)["jobs"]
         found += [results / "jobs" / job["job_id"] for job in jobs]
     return [folder for folder in dict.fromkeys(found) if folder.exists()]

@@ -10,11 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from collapsebench.job.process import CHECKPOINT_S, TAKEN, Order, spawn
-from collapsebench.job.stop import CANCEL, Signals
+from collapsebench.job.stop import Signals
 from collapsebench.launch.outcomes import record, status_of
 from collapsebench.launch.tasks import Slot, Task, again
 from collapsebench.plan.job import Job
 from collapsebench.results import claims, tables
+from collapsebench.results.folder import CANCEL
 
 POLL_S = 0.2
 LOOK_S = 1.0  # between two looks at a job that somebody else holds

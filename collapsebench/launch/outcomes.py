@@ -10,7 +10,8 @@ from typing import Any
 from collapsebench.job.process import EXIT_CODES
 from collapsebench.launch.tasks import Task
 from collapsebench.results import provenance, tables
-from collapsebench.results.status import last_said
+from collapsebench.results.folder import job_folder, last_said, say
+from collapsebench.results.runs import run_name
 
 
 def status_of(code: int, folder: Path) -> str | None:
@@ -25,12 +26,11 @@ def status_of(code: int, folder: Path) -> str | None:
 def record(results: Path, task: Task, status: str, message: str, launcher: str) -> None:
     """Writes the row of a task whose own process could not; on a full disk, only says so."""
     job, stage = task.job, task.stages[0]
-    name = f"{job.job_id}.{stage}.{job.stage_ids[stage]}.{status}-{os.urandom(8).hex()}"
-    row: dict[str, Any] = job.key(stage) | provenance.facts()
-    row |= {"status": status, "message": message, "launcher": launcher}
-    said = {"stage": stage, "status": status, "message": message}
+    key, run_id = job.key(stage), os.urandom(8).hex()
+    row: dict[str, Any] = key | provenance.facts()
+    row |= {"run_id": run_id, "status": status, "message": message, "launcher": launcher}
     try:
-        tables.write(results, "runs", name, [row])
-        tables.write_json(results / "jobs" / job.job_id / "status.json", said)
+        tables.write(results, "runs", run_name(key, status, run_id), [row])
+        say(job_folder(results, job.job_id), stage, status, message)
     except OSError as error:
         print(f"collapsebench: {job.job_id}: {message}; no row: {error}", file=sys.stderr)

@@ -9,6 +9,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from collapsebench.job import process
 from collapsebench.launch import devices, local, ray, site, slurm, tasks
@@ -18,8 +19,8 @@ from collapsebench.launch.tasks import Task
 from collapsebench.plan import forecast as plans
 from collapsebench.plan.grid import Grid
 from collapsebench.plan.job import Job, finished, pending
-from collapsebench.results import provenance, tables
-from collapsebench.results.status import last_said, log_tail
+from collapsebench.results import grids, provenance
+from collapsebench.results.folder import last_said, log_tail
 from collapsebench.settings import UserError, did_you_mean
 
 FAILED = ("error", "timeout", "out_of_memory", "cancelled")
@@ -76,7 +77,7 @@ def run(choice: plans.Choice, results: Path, options: Options, argv: Sequence[st
         return 0 if options.dry_run else 2
     if todo and not options.yes and found.total_hours > plans.ASK_ABOVE_HOURS and not ask(found):
         return 2
-    write_grid(grid, jobs, results, argv)
+    grids.write(results, record(grid, jobs, argv))
     if options.debug:
         return in_this_process(todo, results)
     return carry_out(grid.name, jobs, todo, results, options)
@@ -185,25 +186,18 @@ def ask(found: plans.Plan) -> bool:
     return input("start? [y/N] ").strip().lower() in ("y", "yes")
 
 
-def write_grid(grid: Grid, jobs: Sequence[Job], results: Path, argv: Sequence[str]) -> None:
-    """``grids/<name>.json``: the cells, ids and labels that report and check read."""
-    names = ("job_id", "config_id", "comparison_id", "stage_ids", "method", "label", "kind",
-             "network", "dataset", "codebook_size", "code_dim", "seed", "scale",
-             "settings_label", "settings")  # fmt: skip
-    tables.write_json(
-        results / "grids" / f"{grid.name}.json",
-        {
-            "schema_version": tables.SCHEMA_VERSION,
-            "name": grid.name,
-            "title": grid.title,
-            "reproduces": list(grid.reproduces),
-            "scale": grid.scale,
-            "scale_note": grid.note,
-            "stages": list(grid.stages),
-            "command": shlex.join(["collapsebench", *argv[1:]]),
-            "jobs": [{k: v for k, v in asdict(job).items() if k in names} for job in jobs],
-        },
-    )
+def record(grid: Grid, jobs: Sequence[Job], argv: Sequence[str]) -> dict[str, Any]:
+    """What report, check and status will know of the grid; see ``results.grids``."""
+    return {
+        "name": grid.name,
+        "title": grid.title,
+        "reproduces": list(grid.reproduces),
+        "scale": grid.scale,
+        "scale_note": grid.note,
+        "stages": list(grid.stages),
+        "command": shlex.join(["collapsebench", *argv[1:]]),
+        "jobs": [asdict(job) for job in jobs],
+    }
 
 
 def in_this_process(todo: Sequence[Task], results: Path) -> int:

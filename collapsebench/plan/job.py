@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from collapsebench.results import tables
+from collapsebench.results.folder import JOB, job_folder
 from collapsebench.results.runs import Finished, finished
 from collapsebench.settings import GROUPS, STAGES, UserError, build
 
@@ -52,22 +53,22 @@ class Job:
             UserError: no job.json, or one that this version cannot read.
         """
         try:
-            return cls(**json.loads((folder / "job.json").read_text(encoding="utf-8")))
+            return cls(**json.loads((folder / JOB).read_text(encoding="utf-8")))
         except FileNotFoundError:
-            raise UserError(f"{folder} is not a job's folder: it has no job.json") from None
+            raise UserError(f"{folder} is not a job's folder: it has no {JOB}") from None
         except (ValueError, TypeError) as error:
-            raise UserError(f"{folder / 'job.json'} cannot be read: {error}") from None
+            raise UserError(f"{folder / JOB} cannot be read: {error}") from None
 
     def queue(self, results: Path) -> Path:
         """Writes job.json and the copies of user files that will run; returns the folder."""
-        folder = results / "jobs" / self.job_id
+        folder = job_folder(results, self.job_id)
         folder.mkdir(parents=True, exist_ok=True)
         files = {kind: str(folder / Path(source).name) for kind, source in self.files.items()}
         for kind, source in self.files.items():
             if Path(source).resolve() != Path(files[kind]).resolve():
                 copy = functools.partial(shutil.copyfile, source)
                 tables.replace_atomically(Path(files[kind]), copy, Path.stat)
-        tables.write_json(folder / "job.json", dataclasses.asdict(replace(self, files=files)))
+        tables.write_json(folder / JOB, dataclasses.asdict(replace(self, files=files)))
         return folder
 
     def key(self, stage: str) -> dict[str, Any]:

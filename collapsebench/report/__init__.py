@@ -17,7 +17,7 @@ from collapsebench.report.data import ReportData
 from collapsebench.report.figures import Figure
 from collapsebench.report.style import apply_style
 from collapsebench.report.tables import Table
-from collapsebench.results.grids import grids
+from collapsebench.results import grids
 from collapsebench.settings import UserError, did_you_mean
 
 FORMATS = {"md": tables.to_markdown, "csv": tables.to_csv, "latex": tables.to_latex}
@@ -49,7 +49,7 @@ def build(
         only_current: leave out rows of earlier versions of a method's file or settings.
 
     Raises:
-        UserError: a grid that was not run here, or an unknown format.
+        UserError: a grid that was not run here or whose record is damaged, or an unknown format.
     """
     with _no_collection():
         data = ReportData(grid, results, baselines, only_current)
@@ -106,9 +106,12 @@ def found_grids(results: Path) -> list[str]:
 
     Raises:
         UserError: there is none.
+
+    Warns:
+        UserWarning: for each grid that is left out because its record is damaged.
     """
-    if names := grids(results):
-        return names
+    if records := grids.every(results):
+        return [record["name"] for record in records]
     raise UserError(f"nothing to report: no grid was run in {results}")
 
 
@@ -116,7 +119,7 @@ def to_terminal(grid: str, results: Path, *, baselines: Path | None = None) -> N
     """Prints a grid's tables; the scale's note comes first.
 
     Raises:
-        UserError: a grid that was not run here.
+        UserError: a grid that was not run here, or whose record is damaged.
     """
     data = ReportData(grid, results, baselines)
     console = Console()

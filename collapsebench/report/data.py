@@ -16,9 +16,9 @@ from collapsebench.datasets import label as dataset_label
 from collapsebench.report import rows
 from collapsebench.report.rows import Job
 from collapsebench.report.style import Look, looks
-from collapsebench.results import baselines, tables
+from collapsebench.results import baselines, grids, tables
 from collapsebench.results.baselines import Published
-from collapsebench.results.grids import read_grid
+from collapsebench.results.folder import job_folder
 from collapsebench.settings import PAPER_METHODS
 
 PAPER_CODEBOOK = (512, 16)
@@ -95,7 +95,7 @@ class ReportData:
     def __init__(
         self, grid: str, results: Path, given: Path | None = None, only_current: bool = True
     ):
-        self.grid = read_grid(grid, results)
+        self.grid = grids.read(results, grid)
         self.paper = baselines.published(given)
         self.places = {"": results} | baselines.tags(given)  # where the rows of a job lie
         jobs = [Job(**rows.known(entry)) for entry in self.grid["jobs"]]
@@ -323,7 +323,7 @@ class ReportData:
 
     def file(self, job: Job, name: str) -> Path | None:
         """A file in the job's folder, None if it is not there."""
-        path = self.places[job.baseline] / "jobs" / job.job_id / name
+        path = job_folder(self.places[job.baseline], job.job_id) / name
         return path if path.is_file() else None
 
     def command(self, comparison: Comparison, methods: Iterable[str]) -> str:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from collapsebench.results import claims, status
+from collapsebench.results import claims, folder, status
 from collapsebench.settings import FILES, UserError, did_you_mean
 
-LEFTOVERS = ("*.ckpt", ".*.tmp", "*.tmp", ".claim-*")  # of processes that were killed
+LEFTOVERS = (folder.checkpoint_file("*"), ".*.tmp", ".claim-*")  # of processes that were killed
 
 
 def gc(results: Path, grid: str | None, keep: tuple[str, ...], dry_run: bool) -> str:
@@ -26,16 +26,16 @@ def gc(results: Path, grid: str | None, keep: tuple[str, ...], dry_run: bool) ->
             raise UserError(f"--keep: unknown kind {kind!r}{did_you_mean(kind, FILES)}")
     patterns = [p for kind, found in FILES.items() if kind not in keep for p in found]
     done = [row for row in status.status(results, grid) if row["status"] == "done"]
-    folders = {results / "jobs" / row["job_id"] for row in done}
+    places = {folder.job_folder(results, row["job_id"]) for row in done}
     files = {
         path
-        for folder in folders
-        if not claims.held(folder)
+        for place in places
+        if not claims.held(place)
         for pattern in (*patterns, *LEFTOVERS)
-        for path in folder.glob(pattern)
+        for path in place.glob(pattern)
     }
     size = sum(path.stat().st_size for path in files)
     for path in () if dry_run else files:
         path.unlink(missing_ok=True)
     would = "would free" if dry_run else "freed"
-    return f"{would} {size / 1e6:.1f} MB: {len(files)} files of {len(folders)} complete jobs"
+    return f"{would} {size / 1e6:.1f} MB: {len(files)} files of {len(places)} complete jobs"

@@ -2,112 +2,58 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from collapsebench.results import claims, tables
-from collapsebench.settings import UserError, did_you_mean
-
-
-def grids(results: Path) -> list[str]:
-    """Names of the grids that were run.
-
-    Raises:
-        UserError: none was.
-    """
-    known = sorted(p.stem for p in (results / "grids").glob("*.json"))
-    if not known:
-        raise UserError(f"nothing was run in {results}; start with: collapsebench run --grid demo")
-    return known
-
-
-def load_grid(results: Path, name: str) -> dict[str, Any]:
-    """What ``run`` wrote down of a grid.
-
-    Raises:
-        UserError: no such grid was run here.
-    """
-    path = results / "grids" / f"{name}.json"
-    try:
-        found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        known = [p.stem for p in (results / "grids").glob("*.json")]
-        raise UserError(
-            f"grid {name!r} was not run in {results}{did_you_mean(name, known)}"
-        ) from None
-    return found
+from collapsebench.results import claims, grids
+from collapsebench.results.folder import begins_with, job_folder, last_said, progress
+from collapsebench.results.runs import Finished, finished
+from collapsebench.settings import UserError
 
 
 def status(results: Path, name: str | None) -> list[dict[str, Any]]:
     """One row per job of a grid, or of every grid found.
 
     Raises:
-        UserError: no such grid was run here, or none at all.
+        UserError: no such grid was run here, its record is damaged, or none at all was run.
+
+    Warns:
+        UserWarning: for each grid whose record is damaged, where all are asked for.
     """
-    done = finished_files(results)
-    rows = []
-    for found in [name] if name else grids(results):
-        for job in load_grid(results, found)["jobs"]:
-            rows.append({"grid": found, **job_status(results, job, done)})
-    return rows
+    if not grids.names(results) and name is None:
+        raise UserError(f"nothing was run in {results}; start with: collapsebench run --grid demo")
+    done = finished(results)
+    records = [grids.read(results, name)] if name else grids.every(results)
+    return [
+        {"grid": record["name"], **job_status(results, job, done)}
+        for record in records
+        for job in record["jobs"]
+    ]
 
 
-def finished_files(results: Path) -> dict[str, str]:
-    """stage_id -> final status, from the names of the files in ``runs``."""
-    parts = [path.name.split(".") for path in (results / "runs").glob("*.parquet")]
-    return {p[2]: p[3] for p in parts if len(p) == 5 and p[3] in tables.FINAL}
-
-
-def job_status(results: Path, job: dict[str, Any], done: dict[str, str]) -> dict[str, Any]:
+def job_status(results: Path, job: dict[str, Any], done: Finished) -> dict[str, Any]:
     """How far one job is and what it last said."""
-    folder = results / "jobs" / job["job_id"]
-    stages = [s for s, stage_id in job["stage_ids"].items() if done.get(stage_id) == "done"]
+    folder = job_folder(results, job["job_id"])
+    ends = [done.get((job["job_id"], stage_id)) for stage_id in job["stage_ids"].values()]
     last = last_said(folder)
     if claims.held(folder):
         state = "running"
-    elif len(stages) == len(job["stage_ids"]):
+    elif set(ends) == {"done"}:
         state = "done"
     else:
-        state = last.get("status", "queued")
-        state = "interrupted" if state == "done" and stages else state
+        otherwise = [end for end in ends if end not in (None, "done")]
+        state = otherwise[0] if otherwise else last.get("status", "queued")
+        state = "interrupted" if state == "done" else state
     names = ("job_id", "method", "label", "settings_label", "network", "dataset",
              "codebook_size", "code_dim", "seed")  # fmt: skip
     values = progress(folder).get("values", {}) if state == "running" else {}
     return {k: job[k] for k in names} | {
         "status": state,
-        "stages_done": len(stages),
-        "stages": len(job["stage_ids"]),
+        "stages_done": ends.count("done"),
+        "stages": len(ends),
         "message": last.get("message", "") if state not in ("running", "done") else "",
         "values": values,
     }
-
-
-def last_said(folder: Path) -> dict[str, Any]:
-    """Stage, status and message of a job's last attempt; empty before the first."""
-    return _read(folder / "status.json")
-
-
-def progress(folder: Path) -> dict[str, Any]:
-    """What a running job last said of itself; empty before its first word."""
-    return _read(folder / "progress.json")
-
-
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        found: dict[str, Any] = json.loads(path.read_text())
-    except (OSError, ValueError):
-        return {}
-    return found
-
-
-def log_tail(folder: Path, lines: int = 30) -> Iterator[str]:
-    """The last lines of a job's log."""
-    try:
-        yield from (folder / "log.txt").read_text(errors="replace").splitlines()[-lines:]
-    except OSError:
-        return
 
 
 def find(results: Path, word: str) -> Path:
@@ -116,9 +62,9 @@ def find(results: Path, word: str) -> Path:
     Raises:
         UserError: no such job, or several.
     """
-    found = [path.parent for path in (results / "jobs").glob(f"{word}*/job.json")]
+    found = begins_with(results, word)
     if len(found) != 1:
-        several = f" ({', '.join(sorted(path.name for path in found))})" if found else ""
+        several = f" ({', '.join(path.name for path in found)})" if found else ""
         count = "more than one job begins" if found else "no job begins"
         raise UserError(f"{results}: {count} with {word!r}{several}")
     return found[0]

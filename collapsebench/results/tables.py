@@ -19,7 +19,10 @@ from typing import Any
 
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
+
+from collapsebench.results import rowfiles
 
 SCHEMA_VERSION = 1
 
@@ -123,6 +126,15 @@ SCHEMAS: dict[str, pa.Schema] = {
     }.items()
 }
 
+# What names a row: no two rows of a table say different things under one key.
+ROW_KEYS = {
+    "runs": ("job_id", "stage_id", "run_id"),
+    "metrics": ("job_id", "stage_id", "metric", "split", "codebook", "protocol"),
+    "protocols": ("job_id", "stage_id", "protocol"),
+    "curves": ("job_id", "stage_id", "metric", "step"),
+    "codes": ("job_id", "stage_id", "split", "codebook"),
+}
+
 Row = Mapping[str, Any]
 
 
@@ -168,7 +180,9 @@ def write(results: Path, table: str, name: str, rows: Sequence[Row]) -> Path:
     full = [{"schema_version": SCHEMA_VERSION, **row} for row in rows]
     arrow = pa.Table.from_pylist(full, schema=schema)
     path = results / table / f"{name}.parquet"
-    replace_atomically(path, lambda p: pq.write_table(arrow, p), pq.read_table)
+    replace_atomically(
+        path, lambda p: pq.write_table(arrow, p, write_page_checksum=True), pq.read_table
+    )
     return path
 
 
@@ -180,7 +194,10 @@ def read(
     columns: Sequence[str] | None = None,
     settings: bool = False,
 ) -> pd.DataFrame:
-    """Every row of a table from one results folder or several, torn and foreign files skipped.
+    """Every row of a table from one results folder or several; the one reader of row files.
+
+    Files that are torn, foreign or of another schema are skipped. Equal rows, of copies of one
+    file, count once; rows that say different things under one key are left out.
 
     Args:
         results: a folder that holds the table's folder, or several such folders.
@@ -199,29 +216,35 @@ def read(
         KeyError: a table or a column that is not in ``SCHEMAS``.
 
     Warns:
-        UserWarning: for each file that is skipped, with its name and the reason.
+        UserWarning: for each file that is skipped, with its name and the reason; and for rows
+            that are left out.
     """
     schema = SCHEMAS[table]
-    if columns is not None:
-        if unknown := set(columns) - set(schema.names):
-            raise KeyError(f"no column {sorted(unknown)} in table {table!r}")
-        schema = pa.schema([f for f in schema if f.name in {"schema_version", *columns}])
+    wanted = schema.names if columns is None else ["schema_version", *columns]
+    if unknown := set(wanted) - set(schema.names):
+        raise KeyError(f"no column {sorted(unknown)} in table {table!r}")
+    key = [name for name in ROW_KEYS[table] if name in schema.names]
+    schema = pa.schema([f for f in schema if f.name in {*wanted, *key}])
     roots = [results] if isinstance(results, str | Path) else list(results)
     paths = [path for root in roots for path in sorted((Path(root) / table).glob("*.parquet"))]
     if jobs is not None:
         paths = [path for path in paths if _may_hold(path, jobs)]
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        found = list(pool.map(lambda path: _open(path, schema), paths))
+        found = list(pool.map(lambda path: rowfiles.load(path, schema, SCHEMA_VERSION), paths))
     parts = []
     for path, part in zip(paths, found, strict=True):
         if isinstance(part, str):
             warnings.warn(f"skipped {path}: {part}", stacklevel=2)
         else:
             parts.append(part)
-    whole = pa.concat_tables(parts) if parts else schema.empty_table()
-    frame = whole.combine_chunks().to_pandas()
+    whole, clashes = rowfiles.distinct(pa.concat_tables([schema.empty_table(), *parts]), key)
+    if clashes:
+        first = ", ".join(f"{name} {value}" for name, value in clashes[0].items())
+        text = f"{table}: left out {len(clashes)} rows that are there twice and differ: {first}"
+        warnings.warn(text, stacklevel=2)
     if jobs is not None:
-        frame = frame[frame["job_id"].isin(jobs)].reset_index(drop=True)
+        whole = whole.filter(pc.is_in(whole["job_id"], pa.array(jobs, pa.string())))
+    frame = whole.select([f.name for f in schema if f.name in wanted]).combine_chunks().to_pandas()
     if settings and table == "runs" and len(frame):
         nested = pd.json_normalize([json.loads(s or "{}") for s in frame["settings"]])
         frame = frame.drop(columns="settings").join(nested)
@@ -232,21 +255,3 @@ def _may_hold(path: Path, jobs: Collection[str]) -> bool:
     """False for a file of one other job; a baseline's file holds many and names none."""
     name = path.name.partition(".")[0]
     return name in jobs or not re.fullmatch(r"[0-9a-f]{16}", name)
-
-
-def _open(path: Path, schema: pa.Schema) -> pa.Table | str:
-    """The rows of a file in the schema of today, or why it cannot be read."""
-    try:
-        # files are small, and many
-        part = pq.ParquetFile(path).read(columns=schema.names, use_threads=False)
-        versions = part.column("schema_version")
-        if len(part) and versions[0].as_py() > SCHEMA_VERSION:
-            return f"schema version {versions[0]}, this program knows {SCHEMA_VERSION}"
-        if part.schema.equals(schema):
-            return part
-        for f in schema:
-            if f.name not in part.column_names:  # an older file: the column did not exist yet
-                part = part.append_column(f, pa.nulls(len(part), f.type))
-        return part.select(schema.names).cast(schema)
-    except (pa.ArrowException, OSError, KeyError, ValueError) as error:
-        return str(error).splitlines()[0] if str(error) else type(error).__name__

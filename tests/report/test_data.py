@@ -87,7 +87,7 @@ def test_older_rows_are_shown_only_on_request(tmp_path):
 
 
 def test_an_unknown_grid_is_one_clear_line(results):
-    with pytest.raises(UserError, match=r"no grid 'table' was run in .*; did you mean 'tables'"):
+    with pytest.raises(UserError, match=r"grid 'table' was not run in .*; did you mean 'tables'"):
         ReportData("table", results)
 
 

@@ -59,6 +59,8 @@ def test_a_log_is_found_by_how_its_job_begins(grid, capsys):
         status.find(results, "xyz")
     with pytest.raises(UserError, match="more than one job begins with ''"):
         status.find(results, "")
+    with pytest.raises(UserError, match="no job begins with '/etc'"):
+        status.find(results, "/etc")
 
 
 def test_gc_removes_only_what_complete_jobs_can_make_again(grid):

@@ -6,6 +6,7 @@ from collapsebench.report import sections
 from collapsebench.report.data import ReportData
 from collapsebench.report.rows import NOT_RUN, Job
 from collapsebench.report.tables import Log, Row, Table, plain
+from collapsebench.results.folder import LOG, log_tail
 
 title = "Failures and other ends"
 section = sections.FAILURES
@@ -36,10 +37,10 @@ def build(data: ReportData) -> list[Table | Log]:
 
 
 def _log(data: ReportData, job: Job) -> Log | None:
-    path = data.file(job, "log.txt")
+    path = data.file(job, LOG)
     if path is None:
         return None
-    lines = path.read_text(encoding="utf-8", errors="replace").splitlines()[-LINES:]
+    lines = log_tail(path.parent, LINES)
     end = f"{job.status.replace('_', ' ')} in {job.stage}"
     words = f"{job.label}, {job.dataset}, seed {job.seed}: {end}"
     return Log(f"log-{job.job_id}", words, "\n".join(lines))

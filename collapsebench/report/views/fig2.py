@@ -9,6 +9,7 @@ import numpy as np
 from collapsebench.report import sections, style
 from collapsebench.report.data import Group, ReportData, Variant
 from collapsebench.report.figures import Figure
+from collapsebench.results.folder import ENTROPY_MAPS
 
 title = "Fig. 2 · Entropy of the token posteriors"
 section = sections.TRAINING
@@ -65,7 +66,7 @@ def _maps(data: ReportData, cells: list) -> list[Figure]:
     for variant, comparison, group in cells:
         if (variant, group) not in data.leading(comparison):
             continue
-        path = data.file(group.first, "entropy_maps.npy")
+        path = data.file(group.first, ENTROPY_MAPS)
         if path is not None:
             steps, _ = data.curve(group, "entropy_mean")
             found.append((variant, comparison, np.load(path, allow_pickle=False), steps))

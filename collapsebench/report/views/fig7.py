@@ -5,6 +5,7 @@ from __future__ import annotations
 from collapsebench.report import images, sections
 from collapsebench.report.data import ReportData
 from collapsebench.report.figures import Figure
+from collapsebench.results.folder import SAMPLE_GRID
 
 title = "Figs. 7–9 · Samples"
 section = sections.IMAGES
@@ -19,7 +20,7 @@ def build(data: ReportData) -> list[Figure]:
     figures = []
     for i, comparison in enumerate(data.focus):
         rows = []
-        for variant, cells in images.strips(data, comparison, "samples.png", ROWS):
+        for variant, cells in images.strips(data, comparison, SAMPLE_GRID, ROWS):
             rows += [(variant.label if j == 0 else "", cells[j]) for j in range(SHOWN)]
         if rows:
             caption = (

@@ -1,0 +1,102 @@
+"""One file of rows in the schema of today, or why it is none; rows that name the same thing."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+IDS = ("job_id", "stage_id", "run_id")  # a row without one of these in its key names nothing
+
+
+def load(path: Path, schema: pa.Schema, newest: int) -> pa.Table | str:
+    """The rows of a file, a column that is younger than the file filled with nulls.
+
+    Args:
+        path: a parquet file; ``tables.write`` gives its pages checksums, which are verified.
+        schema: the columns to read, among them ``schema_version``.
+        newest: the latest schema version that this program knows.
+
+    Returns:
+        The rows, or in one line why the file cannot be read.
+    """
+    try:
+        # files are small, and many
+        file = pq.ParquetFile(path, page_checksum_verification=True)
+        part = file.read(columns=schema.names, use_threads=False)
+        for version in part.column("schema_version").cast(pa.int64()).unique().to_pylist():
+            if version is None or not 1 <= version <= newest:
+                return f"schema version {version}, this program knows {newest}"
+        if not part.schema.equals(schema):
+            part = _in_schema(part, schema)
+        return _settings_flaw(part) or part
+    except (pa.ArrowException, OSError, KeyError, ValueError) as error:
+        return str(error).splitlines()[0] if str(error) else type(error).__name__
+
+
+def _in_schema(part: pa.Table, schema: pa.Schema) -> pa.Table:
+    for field in schema:
+        if field.name in part.column_names:
+            kind = part.schema.field(field.name).type
+            if _is_text(kind) != _is_text(field.type) and not pa.types.is_null(kind):
+                # a cast would read numbers out of texts
+                raise pa.ArrowInvalid(f"column {field.name!r} must be {field.type}, not {kind}")
+        elif field.name in IDS:
+            raise KeyError(f"no column {field.name!r}")
+        else:
+            part = part.append_column(field, pa.nulls(len(part), field.type))
+    return part.select(schema.names).cast(schema)
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    kind = kind.value_type if pa.types.is_dictionary(kind) else kind
+    return pa.types.is_string(kind) or pa.types.is_large_string(kind)
+
+
+def _settings_flaw(part: pa.Table) -> str:
+    """Why the column ``settings`` cannot be expanded; "" if it can, or is not there."""
+    texts = part.column("settings").unique().to_pylist() if "settings" in part.column_names else []
+    for text in filter(None, texts):
+        settings = json.loads(text)
+        if not isinstance(settings, dict) or not all(
+            isinstance(group, dict) for group in settings.values()
+        ):
+            return f"settings must be groups of settings, not {text:.40}"
+    return ""
+
+
+def distinct(rows: pa.Table, key: Sequence[str]) -> tuple[pa.Table, list[dict[str, object]]]:
+    """Rows of which no two carry the same key.
+
+    Args:
+        rows: of one table.
+        key: the columns that name a row.
+
+    Returns:
+        The rows, of equal ones the first, without those that say different things under one key;
+        and the keys of these.
+    """
+    if len(pd.unique(_numbers(rows, key))) == len(rows):
+        return rows, []
+    frame = rows.to_pandas()
+    if "counts" in frame:
+        frame["counts"] = frame["counts"].map(tuple, na_action="ignore")
+    named = frame[[name for name in key if name in IDS]].notna().all(axis=1)
+    again = named & frame.duplicated()
+    clash = named & ~again & frame[~again].duplicated(key, keep=False).reindex(frame.index)
+    keys = frame.loc[clash, list(key)].drop_duplicates().to_dict("records")
+    return rows.filter(pa.array(~(again | clash))), keys
+
+
+def _numbers(rows: pa.Table, key: Sequence[str]) -> np.ndarray:
+    """(len(rows),) int64, equal where the keys are; quicker compared than texts."""
+    numbers = np.zeros(len(rows), np.int64)
+    for name in key:
+        column = rows.column(name).combine_chunks().dictionary_encode(null_encoding="encode")
+        numbers = numbers * len(column.dictionary) + column.indices.to_numpy()
+    return numbers
