@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from collapsebench import metrics
+from collapsebench import metrics, quantities
 from collapsebench.job.model import DiscreteVAE
 
 BATCH = 128  # images at a time; sums do not depend on it
@@ -127,7 +127,8 @@ def draw(probabilities: Tensor, generator: torch.Generator) -> Tensor:
 class Probe:
     """What a training curve says about the codebook, on fixed training images (N, H, W, 3) uint8.
 
-    Besides the values it keeps, for the first image, one entropy map (h, w) per call: Fig. 2b.
+    Of several codebooks the worst counts. Besides the values it keeps, for the first image, one
+    entropy map (h, w) per call: Fig. 2b.
     """
 
     def __init__(self, images: np.ndarray, device: torch.device):
@@ -139,13 +140,17 @@ class Probe:
     def __call__(self, model: DiscreteVAE) -> dict[str, float]:
         """Curve values: perplexity, usage, dead codes, posterior entropy, norms and distances."""
         quantizer = model.quantizer
-        counts = torch.zeros(quantizer.codebook_size, dtype=torch.int64, device=self.device)
+        size, codebooks = quantizer.codebook_size, max(quantizer.codebooks, 1)
+        counts = torch.zeros(codebooks, size, dtype=torch.int64, device=self.device)
         posterior, norm, distance, uncertainty = Posterior(), 0.0, 0.0, 0.0
         for start in range(0, len(self.images), BATCH):
             x = to_pixels(self.images[start : start + BATCH], self.device)
             z_e = model.encode(x)
             quantized = quantizer(z_e)
-            counts += quantized.tokens.flatten().bincount(minlength=len(counts))
+            for mine, tokens in zip(
+                counts, quantized.tokens.reshape(-1, codebooks).t(), strict=True
+            ):
+                mine += tokens.bincount(minlength=size)
             norm += float(z_e.norm(dim=1).mean()) * len(x)
             if z_e.shape == quantized.z_q.shape:
                 distance += float((z_e - quantized.z_q).norm(dim=1).mean()) * len(x)
@@ -155,26 +160,31 @@ class Probe:
                 posterior.add(probabilities)
                 if start == 0:
                     self.maps.append(posterior_entropy(probabilities[:1])[0].cpu().numpy())
-        pooled = counts.cpu().numpy()
-        values = {
-            "perplexity": metrics.perplexity(pooled),
-            "usage": metrics.usage(pooled),
-            "dead_codes": float(metrics.dead_codes(pooled)),
-            "z_e_norm": norm / len(self.images),
-        } | {k: v for k, v in posterior.values().items() if k != "mutual_information"}
+        values = use_of_worst(counts.cpu().numpy()) | {"z_e_norm": norm / len(self.images)}
+        values |= {k: v for k, v in posterior.values().items() if k != "mutual_information"}
         if distance:
             values["code_distance"] = distance / len(self.images)
         if uncertainty:
             values["uncertainty"] = uncertainty / len(self.images)
         codes = quantizer.codes()
         if codes is not None:
-            values["code_norm"] = float(codes.norm(dim=1).mean())
+            values["code_norm"] = float(codes.norm(dim=-1).mean())
         return values
+
+
+def use_of_worst(counts: np.ndarray) -> dict[str, float]:
+    """Perplexity, usage and dead codes of counts (Q, K), each of its worst codebook."""
+    measured = {
+        "perplexity": [metrics.perplexity(each) for each in counts],
+        "usage": [metrics.usage(each) for each in counts],
+        "dead_codes": [float(metrics.dead_codes(each)) for each in counts],
+    }
+    return {name: found[quantities.worst(name, found)] for name, found in measured.items()}
 
 
 @torch.no_grad()
 def decode(model: DiscreteVAE, tokens: np.ndarray, *, device: torch.device) -> np.ndarray:
-    """Tokens (N, h, w) -> images (N, H, W, 3) uint8: clamped, times 255, rounded half up."""
+    """Tokens (N, h, w) or (N, h, w, Q) -> images (N, H, W, 3) uint8, by ``to_uint8``."""
     model.eval()
     parts = []
     for start in range(0, len(tokens), BATCH):

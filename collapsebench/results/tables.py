@@ -21,7 +21,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 1  # not raised by a column without which rows still say what they said
 
 STATUSES = (
     "queued", "running", "interrupted", "done", "diverged", "incompatible",
@@ -89,11 +89,12 @@ SCHEMAS: dict[str, pa.Schema] = {
             ("split_hash", _S),  # which image is in which split
             ("settings", _S),  # JSON, all resolved; expanded by `read(..., settings=True)`
         ],
-        "metrics": [  # long: one row per metric
+        "metrics": [  # long: one row per metric; each of several codebooks has names of its own
             *KEY,
             ("metric", _S),
             ("value", _F),
             ("split", _S),
+            ("codebook", _I),  # index of the one that the value is of; 0 where there is one or none
             ("protocol", _S),  # id in the table `protocols`; "" where none applies
             ("n_items", _I),  # images, or tokens for codebook metrics
             ("ceiling", _F),  # what uniform usage would give at that number of tokens
@@ -125,6 +126,9 @@ SCHEMAS: dict[str, pa.Schema] = {
 
 Row = Mapping[str, Any]
 
+# Of a column that a row leaves out, or that an older file has not; any other is null there.
+DEFAULTS: Row = {"schema_version": SCHEMA_VERSION, "codebook": 0}
+
 
 def replace_atomically(
     path: Path, write: Callable[[Path], Any], check: Callable[[Path], Any]
@@ -155,7 +159,8 @@ def write_json(path: Path, value: Any) -> None:
 def write(results: Path, table: str, name: str, rows: Sequence[Row]) -> Path:
     """One parquet file of ``rows`` in ``results/<table>/<name>.parquet``, atomically.
 
-    A row may leave a column out (null); an unknown column or a wrong type is refused.
+    A row may leave a column out (``DEFAULTS``, else null); an unknown column or a wrong type is
+    refused.
 
     Raises:
         KeyError: a column that the table's schema does not have.
@@ -165,7 +170,8 @@ def write(results: Path, table: str, name: str, rows: Sequence[Row]) -> Path:
     for row in rows:
         if unknown := set(row) - set(schema.names):
             raise KeyError(f"no column {sorted(unknown)} in table {table!r}")
-    full = [{"schema_version": SCHEMA_VERSION, **row} for row in rows]
+    default = {name: value for name, value in DEFAULTS.items() if name in schema.names}
+    full = [{**default, **row} for row in rows]
     arrow = pa.Table.from_pylist(full, schema=schema)
     path = results / table / f"{name}.parquet"
     replace_atomically(path, lambda p: pq.write_table(arrow, p), pq.read_table)
@@ -246,7 +252,8 @@ def _open(path: Path, schema: pa.Schema) -> pa.Table | str:
             return part
         for f in schema:
             if f.name not in part.column_names:  # an older file: the column did not exist yet
-                part = part.append_column(f, pa.nulls(len(part), f.type))
+                absent = pa.scalar(DEFAULTS.get(f.name), f.type)
+                part = part.append_column(f, pa.repeat(absent, len(part)))
         return part.select(schema.names).cast(schema)
     except (pa.ArrowException, OSError, KeyError, ValueError) as error:
         return str(error).splitlines()[0] if str(error) else type(error).__name__
