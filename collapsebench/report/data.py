@@ -344,9 +344,9 @@ class ReportData:
         return {key: sorted(values, reverse=not larger[key[1]]) for key, values in found.items()}
 
     @property
-    def several(self) -> bool:
-        """Whether any method has several codebooks."""
-        return bool(self.each)
+    def of_several(self) -> str:
+        """What a caption adds where a method has several codebooks, else nothing."""
+        return " Of several codebooks the worst." if self.each else ""
 
     def counts(self, group: Group, split: str = "test") -> np.ndarray:
         """Times each code was chosen, (seeds, Q, K), of a comparison in focus.

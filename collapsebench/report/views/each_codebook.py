@@ -21,8 +21,8 @@ COLUMNS = ("codebook", "codebooks", "bits per position", "perplexity", "usage, %
 def build(data: ReportData) -> list[Table]:
     """One table per dataset on which a method with several codebooks was measured."""
     datasets = dict.fromkeys(comparison.dataset for comparison in data.comparisons)
-    found = [_table(data, dataset, i) for i, dataset in enumerate(datasets)] if data.several else []
-    return [table for table in found if table.rows]
+    tables = [_table(data, dataset, i) for i, dataset in enumerate(datasets)]
+    return [table for table in tables if table.rows]
 
 
 def _table(data: ReportData, dataset: str, i: int) -> Table:

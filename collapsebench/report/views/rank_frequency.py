@@ -40,8 +40,8 @@ def build(data: ReportData) -> list[Figure]:
         "Test split, mean over seeds of the share at each rank. A line of the second form stops "
         "where codes are dead."
     )
-    if data.several:
-        caption += " Of several codebooks the worst; thin: the others."
+    if data.of_several:
+        caption += f"{data.of_several} Thin: the others."
     return [Figure("rank-frequency", title, caption, forms)] if forms else []
 
 
