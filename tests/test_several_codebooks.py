@@ -242,7 +242,9 @@ class MadeUpBooks(MadeUp):
             even = rng.integers(0, size, (n, 4, 4))
             used = [(dead, even)[q] for q in self.order]
             rows = stages.token_rows(used, size, None, split)
-            found["metrics"] += rows["metrics"] + stages.metric_rows({"mse": rng.random()}, split, n)
+            found["metrics"] += rows["metrics"] + stages.metric_rows(
+                {"mse": rng.random()}, split, n
+            )
             found["codes"] += rows["codes"]
         for table, rows in found.items():
             self.store(job, "encode", table, rows)
@@ -281,7 +283,7 @@ def test_every_codebook_has_its_line_by_rank(tmp_path):
     assert counts.shape == (3, 2, 64)
     assert ((counts[:, 0] > 0).sum(axis=1) == 2).all()  # the one that nearly died comes first
     (figure,) = rank_frequency.build(data)
-    assert "thin: the others" in figure.caption
+    assert "Thin: the others" in figure.caption
     lines = figure.drawings["cumulated"].axes[0].get_lines()
     drawn = {round(float(line.get_ydata()[1]), 1) for line in lines}  # two codes have all, or 3 %
     assert {100.0, round(200 / 64, 1)} <= drawn
