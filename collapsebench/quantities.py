@@ -1,4 +1,4 @@
-"""Shares in print, and which name a measured distance may carry there.
+"""Which of several codebooks decides, shares in print, and the name a distance may carry there.
 
 "FID" is a claim about one network, one layer and one number of images. Only what meets it gets the
 name; every other Fréchet distance prints the extractor it was measured with.
@@ -6,9 +6,39 @@ name; every other Fréchet distance prints the extractor it was measured with.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+import numpy as np
+
+OF_A_CODEBOOK = {  # metric -> whether larger is better
+    "perplexity": True,
+    "perplexity_batch_mean": True,
+    "relative_perplexity": True,
+    "usage": True,
+    "unigram_entropy": True,
+    "effective_rank": True,
+    "dead_codes": False,
+    "duplicate_codes": False,
+    "collapsed": False,
+}
+
 INCEPTION = "inception-v3-compat"
 FID_NAMES = {"full": "FID", "quick": "FID_10k"}  # scoring protocol -> name with Inception features
 DISTANCES = {"gfd": "{}", "rfd": "r{}", "fd_gap": "{} gap"}
+
+
+def worst(metric: str, values: Sequence[float]) -> int:
+    """Which of several codebooks decides: the index of its worst value, NaN before any other.
+
+    Raises:
+        KeyError: a metric that is not of a codebook.
+    """
+    return int(np.argmin(values) if OF_A_CODEBOOK[metric] else np.argmax(values))
+
+
+def each(metric: str) -> str:
+    """The name of the rows that hold a metric of every one of several codebooks."""
+    return f"codebook_{metric}"
 
 
 def percent(share: float, decimals: int = 1) -> str:

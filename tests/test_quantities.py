@@ -1,8 +1,11 @@
 import itertools
+import math
 
+import numpy as np
 import pytest
 
-from collapsebench.quantities import metric_label
+from collapsebench import metrics
+from collapsebench.quantities import OF_A_CODEBOOK, metric_label, worst
 from collapsebench.settings import PROTOCOLS
 
 EXTRACTORS = ("inception-v3-compat", "inception-v3-compat@0123456789ab", "cb-randconv-v1")
@@ -40,3 +43,23 @@ def test_nothing_is_called_fid_without_verified_inception_weights():
 def test_other_distances_print_their_extractor():
     assert metric_label("gfd", "cb-randconv-v1", True, "full") == "FD[cb-randconv-v1]"
     assert metric_label("rfd", EXTRACTORS[1], False, "full") == f"rFD[{EXTRACTORS[1]}]"
+
+
+@pytest.mark.parametrize(
+    ("metric", "values", "index"),
+    [
+        ("perplexity", [16.0, 1.0, 2.0], 1),
+        ("usage", [0.5, 1.0, 0.25], 2),
+        ("dead_codes", [0.0, 15.0, 3.0], 1),
+        ("collapsed", [0.0, 0.0, 1.0], 2),
+        ("effective_rank", [3.0, math.nan, 1.0], 1),
+        ("duplicate_codes", [9.0, 2.0, math.nan], 2),
+    ],
+)
+def test_the_worst_of_several_codebooks(metric, values, index):
+    assert worst(metric, values) == index
+
+
+def test_every_metric_of_a_codebook_knows_its_worst():
+    measured = metrics.codebook_metrics(np.arange(4), 4, np.eye(4))
+    assert set(measured) == set(OF_A_CODEBOOK)

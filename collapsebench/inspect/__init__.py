@@ -5,13 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
 from collapsebench.inspect.counting import Use, measure, piece_size
 from collapsebench.inspect.images import ImageScores, score_images
 from collapsebench.inspect.tokens import TokenFile, largest_token, open_codebook, open_tokens
 from collapsebench.inspect.vectors import Geometry, geometry
-from collapsebench.quantities import percent
+from collapsebench.quantities import percent, worst
 from collapsebench.settings import UserError, did_you_mean
 
 FORMATS = ("html", "json", "term")
@@ -61,12 +59,12 @@ class Inspection:
 
 def _of_many(uses: list[Use], codebook_size: int) -> str:
     collapsed = sum(use.verdict == "collapsed" for use in uses)
-    perplexities = [use.values["perplexity"] for use in uses]
-    lowest = int(np.argmin(perplexities))
+    q = worst("perplexity", [use.values["perplexity"] for use in uses])
+    r = worst("usage", [use.values["usage"] for use in uses])
     return (
-        f" · {collapsed} of {len(uses)} codebooks collapsed · perplexity "
-        f"{np.mean(perplexities):,.1f} of {codebook_size:,} on average, lowest "
-        f"{perplexities[lowest]:,.1f} in codebook {lowest} · {uses[0].counts.sum():,} tokens each"
+        f" · {collapsed} of {len(uses)} codebooks collapsed · perplexity of {codebook_size:,}: "
+        f"lowest {uses[q].values['perplexity']:,.1f} in codebook {q} · usage: lowest "
+        f"{percent(uses[r].values['usage'])} in codebook {r} · {uses[0].counts.sum():,} tokens each"
     )
 
 

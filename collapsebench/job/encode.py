@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from collapsebench import metrics
+from collapsebench import metrics, quantities
 from collapsebench.job.model import DiscreteVAE
 
 BATCH = 128  # images at a time; sums do not depend on it
@@ -160,13 +160,8 @@ class Probe:
                 posterior.add(probabilities)
                 if start == 0:
                     self.maps.append(posterior_entropy(probabilities[:1])[0].cpu().numpy())
-        pooled = list(counts.cpu().numpy())
-        values = {
-            "perplexity": min(map(metrics.perplexity, pooled)),
-            "usage": min(map(metrics.usage, pooled)),
-            "dead_codes": float(max(map(metrics.dead_codes, pooled))),
-            "z_e_norm": norm / len(self.images),
-        } | {k: v for k, v in posterior.values().items() if k != "mutual_information"}
+        values = use_of_worst(counts.cpu().numpy()) | {"z_e_norm": norm / len(self.images)}
+        values |= {k: v for k, v in posterior.values().items() if k != "mutual_information"}
         if distance:
             values["code_distance"] = distance / len(self.images)
         if uncertainty:
@@ -175,6 +170,16 @@ class Probe:
         if codes is not None:
             values["code_norm"] = float(codes.norm(dim=-1).mean())
         return values
+
+
+def use_of_worst(counts: np.ndarray) -> dict[str, float]:
+    """Perplexity, usage and dead codes of counts (Q, K), each of its worst codebook."""
+    measured = {
+        "perplexity": [metrics.perplexity(each) for each in counts],
+        "usage": [metrics.usage(each) for each in counts],
+        "dead_codes": [float(metrics.dead_codes(each)) for each in counts],
+    }
+    return {name: found[quantities.worst(name, found)] for name, found in measured.items()}
 
 
 @torch.no_grad()

@@ -17,7 +17,7 @@ import numpy as np
 from PIL import Image
 from safetensors.torch import load_file, save_file
 
-from collapsebench import fidelity, metrics, prior
+from collapsebench import fidelity, metrics, prior, quantities
 from collapsebench.job import encode, train
 from collapsebench.job.workspace import Workspace
 from collapsebench.quantizer import Incompatible
@@ -88,11 +88,11 @@ def encode_stage(workspace: Workspace) -> Result:
         workspace.progress("encode", SPLITS.index(split) + 1, len(SPLITS), encoded.values)
         files += save_arrays(workspace.folder, {folder.tokens_file(split): encoded.tokens})
         rows["metrics"] += metric_rows(encoded.values, split, len(images))
-        for q, tokens in enumerate(by_codebook(encoded.tokens, model.quantizer.codebooks)):
-            vectors = codebook if codebook is None or codebook.ndim == 2 else codebook[q]
-            rows["metrics"] += codebook_rows(tokens, model.quantizer.codebook_size, vectors, split)
-            counts = metrics.counts(tokens, model.quantizer.codebook_size).tolist()
-            rows["codes"].append({"split": split, "codebook": q, "counts": counts})
+        used = by_codebook(encoded.tokens, model.quantizer.codebooks)
+        for table, found in token_rows(
+            used, model.quantizer.codebook_size, codebook, split
+        ).items():
+            rows[table] += found
         if split == "test":
             shown = np.stack([images[: len(encoded.reconstructions)], encoded.reconstructions])
             files += save_grid(workspace.folder / folder.RECONSTRUCTIONS, shown)
@@ -246,15 +246,48 @@ def metric_rows(
     ]
 
 
+def token_rows(
+    tokens: list[np.ndarray], codebook_size: int, codebook: np.ndarray | None, split: str
+) -> Rows:
+    """Rows of ``metrics`` and ``codes`` from the tokens (N, h, w) of each codebook.
+
+    ``codebook`` is (K, D), shared where there are several, or (Q, K, D); None if implicit.
+    """
+    own, codes = [], []
+    for q, chosen in enumerate(tokens):
+        vectors = codebook if codebook is None or codebook.ndim == 2 else codebook[q]
+        found = codebook_rows(chosen, codebook_size, vectors, split)
+        own.append([row | {"codebook": q} for row in found])
+        counts = metrics.counts(chosen, codebook_size).tolist()
+        codes.append({"split": split, "codebook": q, "counts": counts})
+    return {"metrics": cell_rows(own), "codes": codes}
+
+
 def codebook_rows(
     tokens: np.ndarray, codebook_size: int, codebook: np.ndarray | None, split: str
 ) -> list[dict[str, Any]]:
-    """Rows of the codebook metrics of tokens (N, h, w), each with its ceiling."""
+    """Rows of the metrics of one codebook from its tokens (N, h, w), each with its ceiling."""
     per_batch = metrics.BATCH_SIZE * math.prod(tokens.shape[1:])
     ceilings = metrics.ceilings(tokens.size, codebook_size, per_batch)
     values = metrics.codebook_metrics(tokens, codebook_size, codebook)
     rows = metric_rows(values, split, tokens.size)
     return [row | {"ceiling": ceilings.get(row["metric"])} for row in rows]
+
+
+def cell_rows(own: list[list[dict[str, Any]]]) -> list[dict[str, Any]]:
+    """Each codebook's rows, metric by metric in one order -> the rows of the method.
+
+    A metric has one row under its own name, that of its worst codebook, so that whoever averages
+    over seeds averages what decides. Where there are several, each codebook's rows follow under
+    names of their own.
+    """
+    rows = []
+    for alike in zip(*own, strict=True):
+        values = [row["value"] for row in alike]
+        rows.append(alike[quantities.worst(alike[0]["metric"], values)])
+    if len(own) > 1:
+        rows += [row | {"metric": quantities.each(row["metric"])} for found in own for row in found]
+    return rows
 
 
 def by_codebook(tokens: np.ndarray, codebooks: int) -> list[np.ndarray]:

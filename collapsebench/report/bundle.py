@@ -18,7 +18,7 @@ EPOCH = (1980, 1, 1, 0, 0, 0)  # the zip format's first moment: the same rows gi
 def write(data: ReportData, blocks: Blocks, path: Path) -> None:
     """One zip: rows.parquet, tables/, protocol.md, references.bib."""
     rows = io.BytesIO()
-    order = ["job_id", "metric", "split", "protocol"]
+    order = ["job_id", "metric", "split", "protocol", "codebook"]
     data.metrics.sort_values(order, ignore_index=True).to_parquet(rows)
     files = {
         "rows.parquet": rows.getvalue(),

@@ -125,7 +125,8 @@ def missing(group: Group) -> str:
 def marks(group: Group) -> list[str]:
     """What a reader must know beside the number: collapsed, diverged, failed, whose rows."""
     total = len(group.jobs)
-    found = [f"collapsed in {group.collapsed}/{total}"] if group.collapsed else []
+    found = [several_codebooks(group)] if group.codebooks > 1 else []
+    found += [f"collapsed in {group.collapsed}/{total}"] if group.collapsed else []
     for status in ("diverged", *UNFINISHED):
         count = group.count(status)
         if count and not (status == "diverged" and count == total):
@@ -133,6 +134,11 @@ def marks(group: Group) -> list[str]:
     if group.first.baseline:
         found.append(f"from baseline {group.first.baseline}")
     return found
+
+
+def several_codebooks(group: Group) -> str:
+    """How many codebooks stand behind a number, and what they can say."""
+    return f"{group.codebooks} codebooks, {group.bits:.4g} bits per position"
 
 
 def _hover(group: Group, measure: Measure) -> str:

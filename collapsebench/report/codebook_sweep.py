@@ -37,6 +37,7 @@ def build(data: ReportData, name: str, title: str, axis: Axis, xlabel: str) -> l
         f"Test split, {fixed_words}; {sweep.BAND}. 100 % = every code used equally often. The "
         "paper's figure prints no numbers to compare with."
     )
+    caption += data.of_several
     forms = {
         "relative": sweep.draw(found, [sweep.RELATIVE, sweep.MSE], xlabel, ticks),
         "raw": sweep.draw(found, [sweep.RAW, sweep.MSE], xlabel, ticks, bound=bound),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -11,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from collapsebench import quantities
+from collapsebench import metrics, quantities
 from collapsebench.datasets import label as dataset_label
 from collapsebench.report import rows
 from collapsebench.report.rows import Job
@@ -22,6 +23,7 @@ from collapsebench.results.folder import job_folder
 from collapsebench.settings import PAPER_METHODS
 
 PAPER_CODEBOOK = (512, 16)
+EACH = {quantities.each(metric): metric for metric in quantities.OF_A_CODEBOOK}
 KINDS = ("user", "paper", "extra", "floor")  # order of rows; the paper's own order within one
 
 
@@ -63,6 +65,28 @@ class Group:
             if value is not None and np.isfinite(value):
                 found[job.seed] = value
         return found
+
+    def each(self, metric: str, split: str = "test") -> np.ndarray:
+        """A metric of every codebook, (seeds, Q), each seed's worst codebook first."""
+        found = [self.data.each.get((job.job_id, metric, split)) for job in self.jobs]
+        several = [values for values in found if values is not None]
+        return np.array(several or [[value] for value in self.values(metric, split).values()])
+
+    @property
+    def codebooks(self) -> int:
+        """Q, as far as rows tell: 1 before there are any."""
+        of_each = self.each("perplexity")
+        return of_each.shape[1] if of_each.size else 1
+
+    @property
+    def choices(self) -> int:
+        """What a position can be: K to the power of Q."""
+        return self.first.codebook_size**self.codebooks
+
+    @property
+    def bits(self) -> float:
+        """Bits per position: the sum over codebooks of log2 K."""
+        return math.log2(self.choices)
 
     def count(self, *statuses: str) -> int:
         """How many seeds ended so."""
@@ -107,8 +131,9 @@ class ReportData:
         self.metrics = self.rows("metrics", self.jobs).fillna({"split": "", "protocol": ""})
         protocols = self.rows("protocols", self.jobs).to_dict("records")
         self.protocols = {row["protocol"]: row for row in protocols}
+        cells = self.metrics[~self.metrics["metric"].isin(EACH)]
         names = ("job_id", "metric", "split", "protocol", "value")
-        columns = (self.metrics[name].tolist() for name in names)  # a list is walked much faster
+        columns = (cells[name].tolist() for name in names)  # a list is walked much faster
         self.values = {tuple(key): value for *key, value in zip(*columns, strict=True)}
         self.looks = looks(job.method for job in self.jobs)
 
@@ -307,19 +332,39 @@ class ReportData:
             found[job, metric][step] = value
         return found
 
+    @cached_property
+    def each(self) -> dict[tuple[str, str, str], list[float]]:
+        """(job, metric, split) -> the values of each of several codebooks, the worst first."""
+        rows = self.metrics[self.metrics["metric"].isin(EACH)]
+        found: dict[tuple[str, str, str], list[float]] = defaultdict(list)
+        columns = rows[["job_id", "metric", "split", "value"]]
+        for job, name, split, value in columns.itertuples(index=False):
+            found[job, EACH[name], split].append(value)
+        larger = quantities.OF_A_CODEBOOK
+        return {key: sorted(values, reverse=not larger[key[1]]) for key, values in found.items()}
+
+    @property
+    def of_several(self) -> str:
+        """What a caption adds where a method has several codebooks, else nothing."""
+        return " Of several codebooks the worst." if self.each else ""
+
     def counts(self, group: Group, split: str = "test") -> np.ndarray:
-        """Times each code was chosen, (seeds, K), of a comparison in focus, first codebook."""
+        """Times each code was chosen, (seeds, Q, K), of a comparison in focus.
+
+        Of each seed the codebook of the smallest perplexity comes first.
+        """
         found = [
             self._counts[j.job_id, split] for j in group.jobs if (j.job_id, split) in self._counts
         ]
         return np.array(found)
 
     @cached_property
-    def _counts(self) -> dict[tuple[str, str], np.ndarray]:
-        codes = self.rows("codes", self._shown)
-        first = codes[codes["codebook"] == 0]
-        columns = first[["job_id", "split", "counts"]]
-        return {(job, split): counts for job, split, counts in columns.itertuples(index=False)}
+    def _counts(self) -> dict[tuple[str, str], list[np.ndarray]]:
+        columns = self.rows("codes", self._shown)[["job_id", "split", "counts"]]
+        found: dict[tuple[str, str], list[np.ndarray]] = defaultdict(list)
+        for job, split, counts in columns.itertuples(index=False):
+            found[job, split].append(counts)
+        return {key: sorted(counts, key=metrics.perplexity) for key, counts in found.items()}
 
     def file(self, job: Job, name: str) -> Path | None:
         """A file in the job's folder, None if it is not there."""

@@ -68,6 +68,12 @@ def _notes(data: ReportData, measures: Sequence[Measure], lines: Sequence[Row]) 
         notes.append(
             f"{COLLAPSED_DEFINITION[0].upper()}{COLLAPSED_DEFINITION[1:]}, on the test split."
         )
+    if "bits per position" in texts:
+        notes.append(
+            "Of several codebooks the worst decides: collapse, perplexity, usage. At an equal "
+            "codebook size they have more bits per position than one, which is unfair to methods "
+            "with one."
+        )
     if OTHER_TRAINING in texts:
         notes.append(
             f'"{OTHER_TRAINING}": these runs have other schedules, batches or network widths than '

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -14,13 +15,14 @@ import pyarrow.parquet as pq
 IDS = ("job_id", "stage_id", "run_id")  # a row without one of these in its key names nothing
 
 
-def load(path: Path, schema: pa.Schema, newest: int) -> pa.Table | str:
-    """The rows of a file, a column that is younger than the file filled with nulls.
+def load(path: Path, schema: pa.Schema, newest: int, defaults: Mapping[str, Any]) -> pa.Table | str:
+    """The rows of a file, a column that is younger than the file filled with its default.
 
     Args:
         path: a parquet file; ``tables.write`` gives its pages checksums, which are verified.
         schema: the columns to read, among them ``schema_version``.
         newest: the latest schema version that this program knows.
+        defaults: column -> its value in files that are older than it; null for any other.
 
     Returns:
         The rows, or in one line why the file cannot be read.
@@ -33,13 +35,13 @@ def load(path: Path, schema: pa.Schema, newest: int) -> pa.Table | str:
             if version is None or not 1 <= version <= newest:
                 return f"schema version {version}, this program knows {newest}"
         if not part.schema.equals(schema):
-            part = _in_schema(part, schema)
+            part = _in_schema(part, schema, defaults)
         return _settings_flaw(part) or part
     except (pa.ArrowException, OSError, KeyError, ValueError) as error:
         return str(error).splitlines()[0] if str(error) else type(error).__name__
 
 
-def _in_schema(part: pa.Table, schema: pa.Schema) -> pa.Table:
+def _in_schema(part: pa.Table, schema: pa.Schema, defaults: Mapping[str, Any]) -> pa.Table:
     for field in schema:
         if field.name in part.column_names:
             kind = part.schema.field(field.name).type
@@ -49,7 +51,8 @@ def _in_schema(part: pa.Table, schema: pa.Schema) -> pa.Table:
         elif field.name in IDS:
             raise KeyError(f"no column {field.name!r}")
         else:
-            part = part.append_column(field, pa.nulls(len(part), field.type))
+            absent = pa.scalar(defaults.get(field.name), field.type)
+            part = part.append_column(field, pa.repeat(absent, len(part)))
     return part.select(schema.names).cast(schema)
 
 

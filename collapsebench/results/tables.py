@@ -24,7 +24,7 @@ import pyarrow.parquet as pq
 
 from collapsebench.results import rowfiles
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 1  # not raised by a column without which rows still say what they said
 
 STATUSES = (
     "queued", "running", "interrupted", "done", "diverged", "incompatible",
@@ -92,11 +92,12 @@ SCHEMAS: dict[str, pa.Schema] = {
             ("split_hash", _S),  # which image is in which split
             ("settings", _S),  # JSON, all resolved; expanded by `read(..., settings=True)`
         ],
-        "metrics": [  # long: one row per metric
+        "metrics": [  # long: one row per metric; each of several codebooks has names of its own
             *KEY,
             ("metric", _S),
             ("value", _F),
             ("split", _S),
+            ("codebook", _I),  # index of the one that the value is of; 0 where there is one or none
             ("protocol", _S),  # id in the table `protocols`; "" where none applies
             ("n_items", _I),  # images, or tokens for codebook metrics
             ("ceiling", _F),  # what uniform usage would give at that number of tokens
@@ -137,6 +138,9 @@ ROW_KEYS = {
 
 Row = Mapping[str, Any]
 
+# Of a column that a row leaves out, or that an older file has not; any other is null there.
+DEFAULTS: Row = {"schema_version": SCHEMA_VERSION, "codebook": 0}
+
 
 def replace_atomically(
     path: Path, write: Callable[[Path], Any], check: Callable[[Path], Any]
@@ -167,7 +171,8 @@ def write_json(path: Path, value: Any) -> None:
 def write(results: Path, table: str, name: str, rows: Sequence[Row]) -> Path:
     """One parquet file of ``rows`` in ``results/<table>/<name>.parquet``, atomically.
 
-    A row may leave a column out (null); an unknown column or a wrong type is refused.
+    A row may leave a column out (``DEFAULTS``, else null); an unknown column or a wrong type is
+    refused.
 
     Raises:
         KeyError: a column that the table's schema does not have.
@@ -177,7 +182,8 @@ def write(results: Path, table: str, name: str, rows: Sequence[Row]) -> Path:
     for row in rows:
         if unknown := set(row) - set(schema.names):
             raise KeyError(f"no column {sorted(unknown)} in table {table!r}")
-    full = [{"schema_version": SCHEMA_VERSION, **row} for row in rows]
+    default = {name: value for name, value in DEFAULTS.items() if name in schema.names}
+    full = [{**default, **row} for row in rows]
     arrow = pa.Table.from_pylist(full, schema=schema)
     path = results / table / f"{name}.parquet"
     replace_atomically(
@@ -230,7 +236,9 @@ def read(
     if jobs is not None:
         paths = [path for path in paths if _may_hold(path, jobs)]
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        found = list(pool.map(lambda path: rowfiles.load(path, schema, SCHEMA_VERSION), paths))
+        found = list(
+            pool.map(lambda path: rowfiles.load(path, schema, SCHEMA_VERSION, DEFAULTS), paths)
+        )
     parts = []
     for path, part in zip(paths, found, strict=True):
         if isinstance(part, str):

@@ -63,6 +63,16 @@ def test_an_older_file_without_a_column_is_read_with_nulls(tmp_path):
     assert tables.read(tmp_path, "metrics")["ceiling"].isna().tolist() == [True]
 
 
+def test_a_row_or_an_older_file_that_names_no_codebook_is_of_codebook_0(tmp_path):
+    tables.write(tmp_path, "metrics", "new", [ROW, ROW | {"codebook": 3}])
+    older = tmp_path / "metrics" / "older.parquet"
+    new = pq.ParquetFile(tmp_path / "metrics" / "new.parquet").read()
+    pq.write_table(new.drop_columns(["codebook"]), older)
+    found = tables.read(tmp_path, "metrics")["codebook"]
+    assert found.dtype == "int64"
+    assert found.tolist() == [0, 3, 0, 0]
+
+
 def test_a_file_of_a_later_version_is_skipped(tmp_path):
     later = ROW | {"schema_version": tables.SCHEMA_VERSION + 1}
     tables.write(tmp_path, "metrics", "later", [later])

@@ -25,7 +25,7 @@ COLUMNS = (
 
 def build(data: ReportData) -> list[Table]:
     """One table per dataset."""
-    caption = "Test split, all tokens pooled; mean ± SD over seeds (ddof 1)."
+    caption = f"Test split, all tokens pooled; mean ± SD over seeds (ddof 1).{data.of_several}"
     tables = [
         value_table(data, f"codebook-{i + 1}", title, caption, comparison, COLUMNS)
         for i, comparison in enumerate(data.focus)

@@ -21,4 +21,5 @@ def build(data: ReportData) -> list[Figure]:
         "On 512 fixed training images; thick: mean over seeds, thin: each seed. A code that only "
         "other images use counts as dead here."
     )
+    caption += data.of_several
     return [Figure("dead-codes", title, caption, {"": drawing})] if drawing else []

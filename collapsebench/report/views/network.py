@@ -80,6 +80,7 @@ def _figure(
         "Test split, mean over seeds. Parallel lines: the network shifts all quantizers alike; "
         "crossing lines: it decides who wins. This comparison is not in the paper."
     )
+    caption += data.of_several
     return Figure(f"network-{i + 1}", f"{title}, {comparison.label}", caption, {"": drawing})
 
 
@@ -100,6 +101,7 @@ def _table(
     heads = [f"{label.split(' / ')[0]} on {n}" if metric == "mse" else f"usage, %, on {n}"
              for metric, label, *_ in QUANTITIES for n in networks]  # fmt: skip
     caption = "Test split, mean ± SD over seeds (ddof 1); usage is perplexity / codebook size."
+    caption += data.of_several
     return Table(
         f"network-cross-{i + 1}", f"{title}, {comparison.label}", caption, "quantizer", heads, rows
     )

@@ -26,7 +26,7 @@ def build(data: ReportData) -> list[Figure]:
             for variant, group in data.column(comparison):
                 counts = data.counts(group)
                 if len(counts):
-                    _line(ax, variant, ranks, shares(counts, form == "cumulated"), form)
+                    _lines(ax, variant, ranks, counts, form)
             even = 100 * ranks / size if form == "cumulated" else np.full(size, 100 / size)
             ax.plot(ranks, even, color=style.INK, lw=0.8, ls="--", label="all codes alike")
             ax.set(title=comparison.label, xlabel="codes, most used first", xlim=(0, size * 1.01))
@@ -40,6 +40,8 @@ def build(data: ReportData) -> list[Figure]:
         "Test split, mean over seeds of the share at each rank. A line of the second form stops "
         "where codes are dead."
     )
+    if data.of_several:
+        caption += f"{data.of_several} Thin: the others."
     return [Figure("rank-frequency", title, caption, forms)] if forms else []
 
 
@@ -59,9 +61,14 @@ WORDS = {
 }
 
 
-def _line(
-    ax: style.Axes, variant: Variant, ranks: np.ndarray, share: np.ndarray, form: str
+def _lines(
+    ax: style.Axes, variant: Variant, ranks: np.ndarray, counts: np.ndarray, form: str
 ) -> None:
+    """One method's counts (seeds, Q, K): its worst codebook, the others as thin lines."""
+    share, *others = (shares(each, form == "cumulated") for each in counts.swapaxes(0, 1))
+    for other in others:
+        (thin,) = ax.plot(ranks, other, color=variant.look.color, lw=0.5, alpha=0.45)
+        style.tag(thin, variant.label)
     style.series(ax, variant, ranks, share, markers=False)
     chosen = np.unique(np.linspace(0, len(ranks) - 1, HOVERED).round().astype(int))
     chosen = chosen[np.isfinite(share[chosen])]

@@ -47,6 +47,7 @@ def build(data: ReportData) -> list[Figure]:
         "Test split, mean over seeds; right and down is better. Lines join the codebooks of one "
         "method from small to large; dashed: the Pareto front of what is drawn."
     )
+    caption += data.of_several
     return [Figure("tradeoff", title, caption, {"": drawing})]
 
 

@@ -101,6 +101,7 @@ def _table(
         "the geometric mean with its 95 % interval (moderated t-test on logarithms); p adjusted by "
         f"Holm over all {len(pairs)} comparisons of this table."
     )
+    caption += data.of_several
     heads = [
         comparison.label
         + (f", {data.metric_label('gfd', protocol)}" if quantity.metric == "gfd" else "")

@@ -1,0 +1,69 @@
+"""Methods with several codebooks, each codebook by itself, beside methods of as many bits."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from collapsebench.datasets import label as dataset_label
+from collapsebench.report import sections
+from collapsebench.report.cells import mean
+from collapsebench.report.data import Group, ReportData, Variant
+from collapsebench.report.tables import Cell, Number, Row, Table, plain
+
+title = "Several codebooks"
+section = sections.CODEBOOK_USE
+place = 315
+
+COLUMNS = ("codebook", "codebooks", "bits per position", "perplexity", "usage, %",
+           "perplexity of each", "usage of each, %", "MSE × 10³")  # fmt: skip
+
+
+def build(data: ReportData) -> list[Table]:
+    """One table per dataset on which a method with several codebooks was measured."""
+    datasets = dict.fromkeys(comparison.dataset for comparison in data.comparisons)
+    tables = [_table(data, dataset, i) for i, dataset in enumerate(datasets)]
+    return [table for table in tables if table.rows]
+
+
+def _table(data: ReportData, dataset: str, i: int) -> Table:
+    caption = (
+        "Test split, mean ± SD over seeds (ddof 1). The worst codebook decides: the smallest "
+        "perplexity and the smallest usage of each seed's codebooks. Of each: from the worst to "
+        "the best, mean over seeds. Bits per position: the sum over codebooks of log2 K; methods "
+        "of one codebook stand here where they have as many."
+    )
+    rows = [Row(v.label, _cells(group), v.look, v.kind) for v, group in equals(data, dataset)]
+    words = f"{title} · {dataset_label(dataset)}"
+    return Table(f"each-codebook-{i + 1}", words, caption, "method", COLUMNS, rows)
+
+
+def equals(data: ReportData, dataset: str) -> list[tuple[Variant, Group]]:
+    """Cells of several codebooks, and those that can say as much at a position; by bits."""
+    cells = [
+        (variant, group)
+        for variant, comparison, group in data.cells()
+        if comparison.dataset == dataset and group.values("perplexity", "test")
+    ]
+    choices = {group.choices for _, group in cells if group.codebooks > 1}
+    shown = [cell for cell in cells if cell[1].choices in choices]
+    return sorted(shown, key=lambda cell: cell[1].choices)
+
+
+def _cells(group: Group) -> list[Cell]:
+    usage = [100 * value for value in group.values("usage", "test").values()]
+    mse = [1e3 * value for value in group.values("mse", "test").values()]
+    return [
+        plain(f"{group.first.codebook_size} × {group.first.code_dim}"),
+        plain(Number(group.codebooks, decimals=0)),
+        plain(Number(group.bits, decimals=1)),
+        plain(mean(list(group.values("perplexity", "test").values()), 1) or "–"),
+        plain(mean(usage, 1) or "–"),
+        plain(_of_each(group.each("perplexity"))),
+        plain(_of_each(100 * group.each("usage"))),
+        plain(mean(mse, 2) or "–"),
+    ]
+
+
+def _of_each(values: np.ndarray) -> str:
+    """(seeds, Q) -> the mean of each over seeds, "1.0 · 16.0"."""
+    return " · ".join(str(Number(value, decimals=1)) for value in values.mean(0))
