@@ -14,7 +14,7 @@ title = "Several codebooks"
 section = sections.CODEBOOK_USE
 place = 315
 
-COLUMNS = ("codebook", "codebooks", "bits per position", "perplexity", "usage, %",
+COLUMNS = ("codebook", "codebooks", "bits per position", "perplexity", "relative, %", "usage, %",
            "perplexity of each", "usage of each, %", "MSE × 10³")  # fmt: skip
 
 
@@ -50,18 +50,22 @@ def equals(data: ReportData, dataset: str) -> list[tuple[Variant, Group]]:
 
 
 def _cells(group: Group) -> list[Cell]:
-    usage = [100 * value for value in group.values("usage", "test").values()]
-    mse = [1e3 * value for value in group.values("mse", "test").values()]
     return [
         plain(f"{group.first.codebook_size} × {group.first.code_dim}"),
         plain(Number(group.codebooks, decimals=0)),
         plain(Number(group.bits, decimals=1)),
-        plain(mean(list(group.values("perplexity", "test").values()), 1) or "–"),
-        plain(mean(usage, 1) or "–"),
+        _mean(group, "perplexity", 1, 1),
+        _mean(group, "relative_perplexity", 100, 1),
+        _mean(group, "usage", 100, 1),
         plain(_of_each(group.each("perplexity"))),
         plain(_of_each(100 * group.each("usage"))),
-        plain(mean(mse, 2) or "–"),
+        _mean(group, "mse", 1e3, 2),
     ]
+
+
+def _mean(group: Group, metric: str, factor: float, decimals: int) -> Cell:
+    values = [factor * value for value in group.values(metric, "test").values()]
+    return plain(mean(values, decimals) or "–")
 
 
 def _of_each(values: np.ndarray) -> str:
