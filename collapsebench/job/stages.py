@@ -37,6 +37,8 @@ def train_stage(workspace: Workspace) -> Result:
     probe = encode.Probe(workspace.images.train, workspace.device)
     variant, reason = variants.choose(workspace.job.method, settings, workspace.device)
     print(f"train: {variant}, {reason}", flush=True)
+    if (count := len(workspace.images.train)) < settings.batch_size:
+        print(f"train: {count} images are fewer than a batch of {settings.batch_size}", flush=True)
     state = train.fit(
         model,
         workspace.images.train,
