@@ -8,6 +8,9 @@ Counts are of hard tokens, pooled over a whole split, so that averaging over bat
 from __future__ import annotations
 
 import math
+import operator
+from collections.abc import Sequence
+from typing import Any, overload
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -25,8 +28,31 @@ COLLAPSED_DEFINITION = (
 )
 
 
-def counts(tokens: ArrayLike, codebook_size: int) -> Counts:
+def to_array(values: Any) -> NDArray[Any]:
+    """Arrays, nested lists and torch tensors (any device, with gradients or not) as one array.
+
+    Torch is not imported. Its low-precision floats become float64, which holds them exactly.
+
+    Raises:
+        ValueError: parts of unequal shapes.
+    """
+    if hasattr(values, "detach"):
+        tensor = values.detach().cpu()
+        return np.asarray(tensor.double() if tensor.is_floating_point() else tensor)
+    if isinstance(values, (list, tuple)) and any(getattr(part, "ndim", 0) for part in values):
+        values = [to_array(part) for part in values]
+        if len(shapes := {part.shape for part in values}) > 1:
+            raise ValueError(f"arrays of the shapes {sorted(shapes)} are no one array")
+    return np.asarray(values)
+
+
+def counts(tokens: ArrayLike, codebook_size: int, ignore: int | None = None) -> Counts:
     """How often each code was chosen: integer tokens of any shape in [0, K) -> (K,) int64.
+
+    Args:
+        tokens: any shape.
+        codebook_size: K.
+        ignore: a value that is no token, padding, and not counted.
 
     Raises:
         ValueError: tokens that are not integers, or outside [0, K).
@@ -34,6 +60,8 @@ def counts(tokens: ArrayLike, codebook_size: int) -> Counts:
     flat = np.asarray(tokens).ravel()
     if not np.issubdtype(flat.dtype, np.integer):
         raise ValueError(f"tokens must be integers, not {flat.dtype}")
+    if ignore is not None:
+        flat = flat[flat != ignore]
     if flat.size and int(flat.min()) < 0:
         raise ValueError(f"token {flat.min()} is negative")
     if flat.size and int(flat.max()) >= codebook_size:
@@ -82,19 +110,25 @@ def relative_perplexity(counts: Counts) -> float:
 
 
 def perplexity_batch_mean(
-    tokens: ArrayLike, codebook_size: int, batch_size: int = BATCH_SIZE
+    tokens: ArrayLike,
+    codebook_size: int,
+    batch_size: int = BATCH_SIZE,
+    ignore: int | None = None,
 ) -> float:
     """The paper's perplexity: the mean of the perplexities of batches of ``batch_size`` rows.
 
     Tokens are (N, h, w) or any (N, ...). The last partial batch is dropped, as in the authors'
-    data loader; NaN if there is no full batch. Biased towards small values: a batch has few tokens.
+    data loader, and a batch of nothing but ``ignore``; NaN if no batch is left, and for flat tokens
+    (N,), which have no rows. Biased towards small values: a batch has few tokens.
     """
     tokens = np.asarray(tokens)
     full = len(tokens) // batch_size
-    if full == 0:
+    if full == 0 or tokens.ndim == 1:
         return math.nan
     batches = tokens[: full * batch_size].reshape(full, -1)
-    return float(np.mean([perplexity(counts(batch, codebook_size)) for batch in batches]))
+    by_batch = [counts(batch, codebook_size, ignore) for batch in batches]
+    perplexities = [perplexity(one) for one in by_batch if one.any()]
+    return float(np.mean(perplexities)) if perplexities else math.nan
 
 
 def usage(counts: Counts) -> float:
@@ -179,25 +213,31 @@ def ceilings(n_tokens: int, codebook_size: int, batch_tokens: int = 0) -> dict[s
     return best
 
 
+def finite_codes(codebook: ArrayLike) -> NDArray[np.float64]:
+    """The codes (rows) of a codebook (K, D) without NaN and inf, float64."""
+    vectors = np.asarray(codebook, dtype=np.float64)
+    return vectors[np.isfinite(vectors).all(axis=1)]
+
+
 def effective_rank(codebook: ArrayLike) -> float:
-    """Exp of the entropy of the singular values of the codebook (K, D); in [1, min(K, D)].
+    """Exp of the entropy of the singular values of the finite codes (K, D); in [1, min(K, D)].
 
     Roy and Vetterli 2007, "The effective rank", EUSIPCO, definition 1. An all-zero codebook has
     rank 0.
     """
-    singular_values = np.linalg.svd(np.asarray(codebook, dtype=np.float64), compute_uv=False)
+    singular_values = np.linalg.svd(finite_codes(codebook), compute_uv=False)
     return math.exp(entropy(singular_values)) if singular_values.any() else 0.0
 
 
 def duplicate_codes(codebook: ArrayLike, tolerance: float = DUPLICATE_TOLERANCE) -> int:
-    """Number of codes that repeat another one, K minus the distinct rows; in [0, K - 1].
+    """Number of finite codes that repeat another one: codes minus distinct codes; in [0, K - 1].
 
     Rows (K, D) are the same if all entries agree after rounding to multiples of ``tolerance``
     times the largest absolute entry of the codebook.
     """
-    codebook = np.asarray(codebook, dtype=np.float64)
-    step = tolerance * float(np.abs(codebook).max()) or 1.0
-    rounded = np.rint(codebook / step).astype(np.int64)
+    codes = finite_codes(codebook)
+    step = tolerance * float(np.abs(codes).max(initial=0.0)) or 1.0
+    rounded = np.rint(codes / step).astype(np.int64)
     return len(rounded) - len({row.tobytes() for row in rounded})
 
 
@@ -206,31 +246,72 @@ def psnr(mse: float) -> float:
     return -10 * math.log10(mse) if mse > 0 else math.inf
 
 
+@overload
 def codebook_metrics(
-    tokens: ArrayLike, codebook_size: int, codebook: ArrayLike | None = None
-) -> dict[str, float]:
-    """Every metric of one codebook, by name.
+    tokens: Any, codebook_size: int, codebook: Any = ..., axis: int = ..., ignore: int | None = ...
+) -> dict[str, float]: ...
+@overload
+def codebook_metrics(
+    tokens: Any, codebook_size: Sequence[int], codebook: Any = ..., axis: int = ...,
+    ignore: int | None = ...,
+) -> list[dict[str, float]]: ...  # fmt: skip
+def codebook_metrics(
+    tokens: Any,
+    codebook_size: Any,
+    codebook: Any = None,
+    axis: int = -1,
+    ignore: int | None = None,
+) -> dict[str, float] | list[dict[str, float]]:
+    """Every metric of a codebook, by name; of several codebooks, a list with one such dict each.
+
+    Arrays, lists and torch tensors are taken alike, see ``to_array``.
 
     Args:
-        tokens: (N, h, w), (N, length) or (N,) integers in [0, K), of one codebook.
-        codebook_size: K.
-        codebook: (K, D), adds ``effective_rank`` and ``duplicate_codes``.
+        tokens: (N, h, w), (N, length) or (N,) integers in [0, K); with several codebooks one more
+            axis, of length Q.
+        codebook_size: K; for residual and other several codebooks the K of each, [1024, 256, 64].
+        codebook: (K, D), adds ``effective_rank`` and ``duplicate_codes``, of the finite codes, and
+            ``non_finite_codes`` if there are others; for several codebooks one such array each.
+        axis: of several codebooks in ``tokens``; 0 for (Q, N, length).
+        ignore: a value that is no token, padding, and not counted.
 
     Returns:
-        ``perplexity``, ``perplexity_batch_mean`` (NaN without a full batch of rows),
-        ``relative_perplexity``, ``usage``, ``dead_codes``, ``collapsed`` (0 or 1),
+        ``perplexity``, ``perplexity_batch_mean`` (NaN without a full batch of rows, and for flat
+        tokens), ``relative_perplexity``, ``usage``, ``dead_codes``, ``collapsed`` (0 or 1),
         ``unigram_entropy`` (nats).
 
     Raises:
-        ValueError: no tokens, tokens that are not integers in [0, K), or a codebook not (K, D).
+        ValueError: no tokens, tokens that are not integers in [0, K), a codebook not (K, D), or
+            another number of codebooks than of sizes.
+        TypeError: a size that is no whole number.
     """
-    values = count_metrics(counts(tokens, codebook_size))
-    values["perplexity_batch_mean"] = perplexity_batch_mean(tokens, codebook_size)
+    array = to_array(tokens)
+    if np.ndim(codebook_size) == 0:
+        return _metrics_of_one(array, operator.index(codebook_size), codebook, ignore)
+    sizes = [operator.index(size) for size in codebook_size]
+    if array.ndim < 2 or not -array.ndim <= axis < array.ndim or array.shape[axis] != len(sizes):
+        raise ValueError(f"tokens {array.shape} have no axis {axis} of {len(sizes)} codebooks")
+    vectors = [None] * len(sizes) if codebook is None else list(codebook)
+    if len(vectors) != len(sizes):
+        raise ValueError(f"{len(vectors)} codebooks are given, and {len(sizes)} sizes")
+    parts = np.moveaxis(array, axis, 0)
+    return [
+        _metrics_of_one(part, size, one, ignore)
+        for part, size, one in zip(parts, sizes, vectors, strict=True)
+    ]
+
+
+def _metrics_of_one(
+    tokens: NDArray[Any], codebook_size: int, codebook: Any, ignore: int | None
+) -> dict[str, float]:
+    values = count_metrics(counts(tokens, codebook_size, ignore))
+    values["perplexity_batch_mean"] = perplexity_batch_mean(tokens, codebook_size, ignore=ignore)
     if codebook is None:
         return values
-    if (shape := np.shape(codebook))[:1] != (codebook_size,) or len(shape) != 2:
-        raise ValueError(f"codebook has shape {shape}, not ({codebook_size}, D)")
-    return values | vector_metrics(codebook)
+    vectors = to_array(codebook)
+    if vectors.ndim != 2 or len(vectors) != codebook_size or not vectors.size:
+        raise ValueError(f"codebook has shape {vectors.shape}, not ({codebook_size}, D)")
+    return values | vector_metrics(vectors)
 
 
 def count_metrics(counts: Counts) -> dict[str, float]:
@@ -247,7 +328,11 @@ def count_metrics(counts: Counts) -> dict[str, float]:
 
 def vector_metrics(codebook: ArrayLike) -> dict[str, float]:
     """The part of ``codebook_metrics`` that the vectors (K, D) decide."""
-    return {
-        "effective_rank": effective_rank(codebook),
-        "duplicate_codes": float(duplicate_codes(codebook)),
+    codes = finite_codes(codebook)
+    values = {
+        "effective_rank": effective_rank(codes),
+        "duplicate_codes": float(duplicate_codes(codes)),
     }
+    if lost := np.shape(codebook)[0] - len(codes):
+        values["non_finite_codes"] = float(lost)
+    return values

@@ -216,6 +216,13 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     return f"; did you mean {close[0]!r}?" if close else f"; known: {', '.join(known) or 'none'}"
 
 
+def few(names: Iterable[str], shown: int = 3) -> str:
+    """The first of many names in an error line, and how many more there are."""
+    ordered = sorted(set(names))
+    more = f" and {len(ordered) - shown:,} more" if len(ordered) > shown else ""
+    return ", ".join(ordered[:shown]) + more
+
+
 def build(kind: type[T], values: Mapping[str, Any], where: str) -> T:
     """A settings dataclass from plain values: the one validator, over every Settings class.
 

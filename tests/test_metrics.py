@@ -3,7 +3,9 @@
 import math
 
 import numpy as np
+import pandas as pd
 import pytest
+import torch
 
 from collapsebench import metrics
 
@@ -53,6 +55,14 @@ def test_bad_tokens_are_refused(tokens, message):
         metrics.counts(tokens, 4)
 
 
+def test_padding_is_no_token():
+    tokens = np.array([[0, 2, 255], [255, 255, 1]], dtype=np.uint8)
+    assert metrics.counts(tokens, 3, ignore=255).tolist() == [1, 1, 1]
+    assert metrics.counts(tokens, 256, ignore=-1).sum() == 6  # none is -1
+    with pytest.raises(ValueError, match="255 is outside"):
+        metrics.counts(tokens, 3)
+
+
 def test_no_tokens_have_no_entropy():
     with pytest.raises(ValueError, match="no tokens"):
         metrics.perplexity(np.zeros(4, dtype=np.int64))
@@ -64,6 +74,19 @@ def test_batch_mean_drops_the_last_partial_batch_and_is_biased():
     assert metrics.perplexity_batch_mean(tokens, 2, batch_size=2) == 1.0
     assert metrics.perplexity(metrics.counts(tokens[:4], 2)) == pytest.approx(2.0)
     assert math.isnan(metrics.perplexity_batch_mean(tokens, 2))
+
+
+def test_batch_mean_skips_padding_and_batches_of_nothing_else():
+    # perplexities 1 and 2 of the first and the last batch; the middle one is all padding
+    tokens = np.array([[0, -1], [0, 0], [-1, -1], [-1, -1], [0, 1], [-1, -1]])
+    assert metrics.perplexity_batch_mean(tokens, 2, batch_size=2, ignore=-1) == 1.5
+
+
+def test_flat_tokens_have_no_batch_of_rows():
+    tokens = np.random.default_rng(0).integers(0, 512, 20_000)
+    assert math.isnan(metrics.perplexity_batch_mean(tokens, 512))
+    assert math.isnan(metrics.codebook_metrics(tokens, 512)["perplexity_batch_mean"])
+    assert metrics.codebook_metrics(tokens[:, None], 512)["perplexity_batch_mean"] < 128
 
 
 @pytest.mark.parametrize(("n", "size"), [(17, 3), (2, 2), (500, 40), (100, 1000), (3000, 1000)])
@@ -145,6 +168,24 @@ def test_duplicates_are_rows_equal_within_the_tolerance():
     assert metrics.duplicate_codes(1e-20 * codebook) == 2  # relative to the codebook's own scale
 
 
+@pytest.mark.parametrize("value", [np.inf, -np.inf, np.nan])
+def test_codes_that_are_not_finite_are_counted_and_left_out(value):
+    codebook = np.random.default_rng(0).normal(size=(64, 16))
+    codebook[5] = codebook[4]
+    finite = metrics.vector_metrics(np.delete(codebook, [3, 9], axis=0))
+    assert set(finite) == {"effective_rank", "duplicate_codes"}
+    codebook[3, 7], codebook[9] = value, value
+    values = metrics.codebook_metrics(np.arange(64), 64, codebook)
+    assert values["non_finite_codes"] == 2
+    assert values["duplicate_codes"] == finite["duplicate_codes"] == 1
+    assert values["effective_rank"] == finite["effective_rank"] > 15
+
+
+def test_a_codebook_without_a_finite_code_has_no_rank():
+    values = metrics.vector_metrics(np.full((4, 2), np.nan))
+    assert values == {"effective_rank": 0, "duplicate_codes": 0, "non_finite_codes": 4}
+
+
 def test_psnr_in_decibels():
     assert metrics.psnr(0.01) == pytest.approx(20.0)
     assert metrics.psnr(0.0) == math.inf
@@ -168,7 +209,78 @@ def test_codebook_metrics_hold_every_metric():
     )
 
 
-@pytest.mark.parametrize("shape", [(7, 2), (8,), (8, 2, 1)])
+TOKENS = np.random.default_rng(0).integers(0, 8, (256, 4))
+VECTORS = np.random.default_rng(1).normal(size=(8, 3)).astype(np.float32)
+
+
+@pytest.mark.parametrize(
+    ("tokens", "vectors"),
+    [
+        pytest.param(TOKENS.tolist(), VECTORS.tolist(), id="lists"),
+        pytest.param(list(TOKENS), list(VECTORS), id="lists of arrays"),
+        pytest.param(list(torch.tensor(TOKENS)), list(torch.tensor(VECTORS)), id="of tensors"),
+        pytest.param(torch.tensor(TOKENS), torch.tensor(VECTORS), id="tensors"),
+        pytest.param(
+            torch.tensor(TOKENS, dtype=torch.uint8),
+            torch.nn.Parameter(torch.tensor(VECTORS)),
+            id="parameter",
+        ),
+        pytest.param(
+            torch.tensor(TOKENS), [torch.nn.Parameter(torch.tensor(v)) for v in VECTORS],
+            id="list of parameters",
+        ),
+        pytest.param(pd.DataFrame(TOKENS), pd.DataFrame(VECTORS), id="data frames"),
+    ],
+)  # fmt: skip
+def test_whatever_holds_numbers_is_taken_alike(tokens, vectors):
+    expected = metrics.codebook_metrics(TOKENS, 8, VECTORS)
+    assert metrics.codebook_metrics(tokens, 8, vectors) == expected
+
+
+def test_low_precision_tensors_are_read_exactly():
+    vectors = torch.tensor(VECTORS).bfloat16()
+    assert metrics.to_array(vectors).tolist() == vectors.tolist()
+
+
+@pytest.mark.parametrize(
+    ("tokens", "codebook_size", "message"),
+    [
+        pytest.param([TOKENS, TOKENS[:9]], 8, r"\[\(9, 4\), \(256, 4\)\]", id="ragged arrays"),
+        pytest.param([[1, 2], [3]], 8, "inhomogeneous", id="ragged lists"),
+        pytest.param(torch.tensor(TOKENS).float(), 8, "integers, not float64", id="floats"),
+        pytest.param(TOKENS, [8, 8], r"\(256, 4\) have no axis -1 of 2 codebooks", id="Q"),
+        pytest.param(TOKENS[:, 0], [8], r"have no axis -1 of 1 codebooks", id="flat"),
+    ],
+)
+def test_what_is_no_array_of_tokens_is_one_line(tokens, codebook_size, message):
+    with pytest.raises(ValueError, match=message) as error:
+        metrics.codebook_metrics(tokens, codebook_size)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("size", [8.0, "8", None])
+def test_a_size_that_is_no_whole_number_is_refused(size):
+    with pytest.raises(TypeError):
+        metrics.codebook_metrics(TOKENS, size)
+
+
+@pytest.mark.parametrize("axis", [0, 1, -1])
+def test_codebooks_of_different_sizes_have_their_own_metrics(axis):
+    sizes = [1024, 256, 64]
+    rng = np.random.default_rng(0)
+    tokens = np.stack([rng.permuted(np.arange(100 * 1024) % k) for k in sizes])
+    tokens = tokens.reshape(3, 512, 200)
+    vectors = [rng.normal(size=(k, 4)) for k in sizes]
+    found = metrics.codebook_metrics(np.moveaxis(tokens, 0, axis), sizes, vectors, axis=axis)
+    for one, values, size in zip(tokens, found, sizes, strict=True):
+        assert values == metrics.codebook_metrics(one, size, vectors[sizes.index(size)])
+        assert (values["usage"], values["collapsed"]) == (1, 0)
+        assert values["perplexity"] == pytest.approx(size)
+    with pytest.raises(ValueError, match="2 codebooks are given, and 3 sizes"):
+        metrics.codebook_metrics(tokens, sizes, vectors[1:], axis=0)
+
+
+@pytest.mark.parametrize("shape", [(7, 2), (8,), (8, 2, 1), (8, 0)])
 def test_codebook_of_the_wrong_shape_is_refused(shape):
     with pytest.raises(ValueError, match="codebook has shape"):
         metrics.codebook_metrics([0, 1], 8, np.zeros(shape))

@@ -227,7 +227,7 @@ def test_inspecting_the_tokens_gives_one_verdict(place):
         dead = 0 if row["method"] == "dead_first" else 1
         assert found.verdict == "collapsed"
         assert "1 of 2 codebooks collapsed" in found.summary
-        assert f"perplexity of 8: lowest 1.0 in codebook {dead}" in found.summary
+        assert f"lowest perplexity 1.0 of 8 in codebook {dead}" in found.summary
         assert f"usage: lowest 12.5 % in codebook {dead}" in found.summary
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from collapsebench.datasets import Dataset, _cache
 from collapsebench.plan import registry
-from collapsebench.settings import Data, UserError
+from collapsebench.settings import Data, Train, UserError
 
 
 @dataclass(frozen=True)
@@ -54,6 +54,22 @@ def prepare(name: str, settings: Data, root: Path, download: bool) -> Path:
         chosen.download(root)
     chosen.load(settings, root)
     return chosen.entry(settings, root)
+
+
+def description(name: str, settings: Data, root: Path) -> list[str]:
+    """What a prepared dataset holds: images per split, and what a person should know of them."""
+    chosen = dataset(name)
+    images = chosen.load(settings, root)
+    counts = {split: len(getattr(images, split)) for split in _cache.SPLITS}
+    side, batch = chosen.side(settings), Train().batch_size
+    held = ", ".join(f"{count:,} {split}" for split, count in counts.items())
+    lines = [f"{held} images of {side} x {side} pixels", *chosen.notes(settings, root)]
+    if counts["train"] < batch:
+        lines.append(
+            f"{counts['train']} train images are fewer than a batch of {batch} "
+            "(train.batch_size): every step will see all of them"
+        )
+    return lines
 
 
 def verify(name: str, settings: Data, root: Path) -> Path:

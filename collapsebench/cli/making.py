@@ -70,7 +70,9 @@ def data_prepare(
 
         print(fidelity.download_inception(fidelity.hub_weights()))
     else:
-        print(data.prepare(name, folder_settings(path), data_root(root), download))
+        settings, place = folder_settings(path), data_root(root)
+        folder = data.prepare(name, settings, place, download)
+        print(*data.description(name, settings, place), folder, sep="\n")
 
 
 @data.command("verify")

@@ -118,9 +118,17 @@ def freeze(
 @app.command()
 def inspect(
     tokens: Path,
-    codebook_size: Annotated[int | None, typer.Option("--codebook-size", "-K")] = None,
-    codebook: Annotated[Path | None, typer.Option(help="Codebook (K, D) as .npy.")] = None,
-    codebooks: Annotated[int, typer.Option(help="Q of residual tokens (N, …, Q).", min=1)] = 1,
+    codebook_size: Annotated[
+        str, typer.Option("--codebook-size", "-K", help="Of each codebook if they differ: 1024,64.")
+    ] = "",
+    codebook: Annotated[Path | None, typer.Option(help="A file with the codes (K, D).")] = None,
+    codebooks: Annotated[
+        int | None, typer.Option(help="Q of residual tokens (N, …, Q).", min=1)
+    ] = None,
+    axis: Annotated[
+        int | None, typer.Option(help="That of the codebooks; 0 for tokens (Q, N, T).")
+    ] = None,
+    ignore: Annotated[int | None, typer.Option(help="A token that is padding, like -1.")] = None,
     images: Annotated[
         tuple[Path, Path] | None, typer.Option(help="Folders: originals, reconstructions.")
     ] = None,
@@ -130,7 +138,10 @@ def inspect(
     """Did a codebook collapse, where and how? Any tokenizer's tokens, nothing trained."""
     from collapsebench import inspect
 
-    print(inspect.run(tokens, codebook_size, codebook, codebooks, images, to.split(","), out))
+    forms, sizes = inspect.forms(to), numbers("--codebook-size", codebook_size)
+    found = inspect.inspect(tokens, sizes or None, codebook, codebooks, axis, ignore, images)
+    inspect.write(found, forms, out)
+    print(found.summary)
 
 
 @app.command()

@@ -23,7 +23,10 @@ from collapsebench.datasets import _cache
 from collapsebench.datasets._cache import Source
 from collapsebench.settings import Data, UserError
 
-__all__ = ["Dataset", "Images", "Source", "absent", "cut", "data_root", "label", "mixed", "tenth"]
+__all__ = [
+    "Dataset", "Images", "Source", "absent", "cut", "data_root", "expanded", "label",
+    "mixed", "tenth",
+]  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -87,6 +90,10 @@ class Dataset:
         """None if the files are there, else one line: folder, what should lie there, source."""
         return None
 
+    def notes(self, settings: Data, root: Path) -> list[str]:
+        """Lines for a person who prepares the data: what was left out, say, and why."""
+        return []
+
     def download(self, root: Path) -> None:
         """Fetches the files into ``root``.
 
@@ -137,10 +144,13 @@ def label(name: str) -> str:
 
 def data_root(explicit: Path | None) -> Path:
     """Where datasets lie: the argument, ``COLLAPSEBENCH_DATA``, or the platform's cache folder."""
-    if explicit is not None:
-        return explicit
-    named = os.environ.get("COLLAPSEBENCH_DATA")
-    return Path(named) if named else _cache.platform_cache() / "data"
+    named = explicit or os.environ.get("COLLAPSEBENCH_DATA")
+    return expanded(named) if named else _cache.platform_cache() / "data"
+
+
+def expanded(path: str | Path) -> Path:
+    """A path as the user meant it: a leading ``~`` is a home folder."""
+    return Path(os.path.expanduser(path))
 
 
 def absent(label: str, folder: Path, files: Iterable[str], advice: str) -> str | None:

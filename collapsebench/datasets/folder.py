@@ -1,10 +1,11 @@
-"""folder: your own images, any format that Pillow reads.
+"""folder: your own images, one picture a file.
 
 ``data.path`` holds ``train/`` and ``test/`` (and ``val/`` if you have one), or images without such
 folders; class sub-folders are searched. Without ``test/`` a tenth of the images, at most 2 000, is
 the test split; without ``val/`` a tenth of what is left, at most 2 000, is the val split: fixed
-random choices over the sorted names (`datasets.cut`). Preprocessing: RGB, the shorter side resized
-to ``data.image_size`` (0 = 32) with Pillow's bilinear filter, then a centre crop to a square.
+random choices over the sorted names (`datasets.cut`). Which files count as images and which names
+as splits: `_layout`. Preprocessing: RGB of 8 bits (`_pixels`), the shorter side resized to
+``data.image_size`` (0 = 32) with Pillow's bilinear filter, then a centre crop to a square.
 """
 
 from __future__ import annotations
@@ -12,24 +13,27 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 
-from collapsebench.datasets import Dataset, Source, cut, mixed, tenth
-from collapsebench.datasets._cache import SPLITS, place
-from collapsebench.settings import Data, UserError, digest
+from collapsebench.datasets import Dataset, Source, cut, expanded, mixed, tenth
+from collapsebench.datasets._cache import place
+from collapsebench.datasets._layout import Listing, listing, splits
+from collapsebench.datasets._pixels import SUFFIXES, read_rgb
+from collapsebench.settings import Data, UserError, digest, few
 
-SUFFIXES = {".bmp", ".gif", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp"}
 DEFAULT_SIDE = 32
 FEWEST = 10  # images that can be split
+FEWEST_TRAIN = 7  # what precision and recall take at k = 5
 
 
 class Folder(Dataset):
     """Images of a folder, cut into splits by sub-folders or at random."""
 
     label = "folder"
+    version = 2
 
     def side(self, settings: Data) -> int:
         """``data.image_size``, or 32."""
@@ -39,33 +43,40 @@ class Folder(Dataset):
         """SHA-256 over names and bytes, remembered while names, sizes and times stay.
 
         Raises:
-            UserError: no such folder, too few images in it, or one that cannot be read.
+            UserError: no such folder, one that cannot be read or divided, or too few images in it.
         """
-        folder = Path(settings.path)
-        listing = _listing(folder) if settings.path else []
-        if len(listing) < FEWEST:
-            raise UserError(_too_few(settings, len(listing)))
-        state = digest(listing)
+        found, _ = _divided(settings)
+        folder = expanded(settings.path)
+        state = digest(found.files)
         remembered = place(root, f"folder-{digest(str(folder.resolve()))}.json")
-        if remembered.is_file():
-            known = json.loads(remembered.read_text())
-            if known["state"] == state:
-                return known["content_hash"]
-        content = _hash(folder, [name for name, *_ in listing])
+        if known := _remembered(remembered, state):
+            return known
+        content = _hash(folder, found.names)
         _remember(remembered, {"state": state, "content_hash": content})
         return content
 
     def missing(self, settings: Data, root: Path) -> str | None:
-        """None, or the line that says which folder holds too few images."""
-        found = len(_listing(Path(settings.path))) if settings.path else 0
-        return _too_few(settings, found) if found < FEWEST else None
+        """None, or the line that says what is wrong with the folder."""
+        try:
+            _divided(settings)
+        except UserError as error:
+            return str(error)
+        return None
+
+    def notes(self, settings: Data, root: Path) -> list[str]:
+        """Which splits were cut from train, and what was left out and why."""
+        found, _ = _divided(settings)
+        named = splits(found.names, expanded(settings.path))
+        made = [f"{split} was cut from train" for split in ("val", "test") if split not in named]
+        left = found.left_out.items()
+        return made + [f"left out, {why}: {len(names):,} ({few(names)})" for why, names in left]
 
     def read(self, settings: Data, root: Path) -> Source:
         """Every image of the folder, split by sub-folder or at random."""
-        folder = Path(settings.path)
-        names = [name for name, *_ in _listing(folder)]
-        images = _Files([folder / name for name in names], _preprocessing(self.side(settings)))
-        return Source(images, _splits(names, folder), lambda i: str(folder / names[i]))
+        found, indices = _divided(settings)
+        paths = [expanded(settings.path) / name for name in found.names]
+        images = _Files(paths, _preprocessing(self.side(settings)))
+        return Source(images, indices, lambda i: str(paths[i]))
 
 
 class _Files:
@@ -76,10 +87,7 @@ class _Files:
         self.transform = transform
 
     def __getitem__(self, index: int) -> np.ndarray:
-        from PIL import Image
-
-        with Image.open(self.paths[index]) as image:
-            return np.asarray(self.transform(image.convert("RGB")))
+        return np.asarray(self.transform(read_rgb(self.paths[index])))
 
 
 def _preprocessing(side: int) -> Callable:
@@ -88,59 +96,52 @@ def _preprocessing(side: int) -> Callable:
     return transforms.Compose([transforms.Resize(side), transforms.CenterCrop(side)])
 
 
-def _too_few(settings: Data, found: int) -> str:
+def _divided(settings: Data) -> tuple[Listing, dict[str, np.ndarray]]:
+    """The images of the folder and the indices of each split; what no folder gives is cut."""
     if not settings.path:
-        return "no folder given: say where your images are with --set data.path=FOLDER"
-    return (
-        f"{found} images in {Path(settings.path).absolute()}: at least {FEWEST} should lie there, "
-        f"in train/ and test/ or without splits ({' '.join(sorted(SUFFIXES))})"
-    )
-
-
-def _listing(folder: Path) -> list[tuple[str, int, int]]:
-    """Relative name, bytes and modification time (ns) of every image below ``folder``, by name."""
-    try:
-        return sorted(_scan(str(folder), "")) if folder.is_dir() else []
-    except OSError as error:
-        raise UserError(f"cannot read {error.filename}: {error.strerror}") from None
-
-
-def _scan(folder: str, prefix: str) -> Iterator[tuple[str, int, int]]:
-    with os.scandir(folder) as entries:
-        for entry in entries:
-            if entry.is_dir():
-                yield from _scan(entry.path, f"{prefix}{entry.name}/")
-            elif os.path.splitext(entry.name)[1].lower() in SUFFIXES:
-                found = entry.stat()
-                yield f"{prefix}{entry.name}", found.st_size, found.st_mtime_ns
-
-
-def _splits(names: list[str], folder: Path) -> dict[str, np.ndarray]:
-    """Indices by first folder; what no folder gives is cut from the rest."""
-    first = np.array([name.partition("/")[0] for name in names])
-    indices = np.arange(len(names))
-    if not np.isin(first, ("train", "test")).any():
-        splits = {"train": indices}
-    else:
-        splits = {split: indices[first == split] for split in SPLITS if (first == split).any()}
-    if "train" not in splits:
-        raise UserError(f"no images in {folder / 'train'}, but some in {folder / 'test'}")
+        raise UserError("no folder given: say where your images are with --set data.path=FOLDER")
+    folder = expanded(settings.path)
+    found = listing(folder) if folder.is_dir() else Listing()
+    if len(found.files) < FEWEST:
+        raise UserError(
+            f"{len(found.files)} images in {folder.absolute()}: at least {FEWEST} should lie "
+            f"there, in train/ and test/ or without splits ({' '.join(sorted(SUFFIXES))})"
+        )
+    indices = {split: np.array(part) for split, part in splits(found.names, folder).items()}
+    if "train" not in indices:
+        raise UserError(f"no images in {folder / 'train'}, but some for {few(indices)}")
     for split in ("test", "val"):
-        if split not in splits:
-            rest = splits["train"]
+        if split not in indices:
+            rest = indices["train"]
             kept, held_out = cut(len(rest), max(1, tenth(len(rest))))
-            splits["train"], splits[split] = rest[kept], rest[held_out]
+            indices["train"], indices[split] = rest[kept], rest[held_out]
+    if (count := len(indices["train"])) < FEWEST_TRAIN:
+        raise UserError(
+            f"{count} images to train on in {folder.absolute()}, beside {len(indices['val'])} val "
+            f"and {len(indices['test'])} test images: at least {FEWEST_TRAIN} are needed"
+        )
     # Sorted names come class by class: mixed, so that any few images show all classes.
-    return {split: part[mixed(len(part))] for split, part in splits.items()}
+    return found, {split: part[mixed(len(part))] for split, part in indices.items()}
 
 
 def _hash(folder: Path, names: list[str]) -> str:
     whole = hashlib.sha256()
     for name in names:
-        whole.update(
-            f"{name}\0{hashlib.sha256((folder / name).read_bytes()).hexdigest()}\n".encode()
-        )
+        try:
+            content = hashlib.sha256((folder / name).read_bytes()).hexdigest()
+        except OSError as error:
+            raise UserError(f"cannot read {folder / name}: {error.strerror}") from None
+        whole.update(os.fsencode(f"{name}\0{content}\n"))
     return whole.hexdigest()[:16]
+
+
+def _remembered(path: Path, state: str) -> str:
+    """The content hash that was noted for this state of the folder; "" if none was."""
+    try:
+        known = json.loads(path.read_text())
+        return str(known["content_hash"]) if known["state"] == state else ""
+    except (OSError, ValueError, LookupError, TypeError):  # not there, torn, or another's
+        return ""
 
 
 def _remember(path: Path, value: dict[str, str]) -> None:

@@ -39,14 +39,18 @@ def figures(inspection: Inspection) -> dict[str, Drawing]:
 def ranks(uses: list[Use]) -> Drawing:
     """Share of the tokens by rank of the code, beside uniform use and Zipf's law."""
     drawing, axes = panels(1, 1, HEIGHT, COLUMN)
-    ax, size, n = axes[0, 0], len(uses[0].counts), int(uses[0].counts.sum())
-    rank = np.unique(np.geomspace(1, size, CURVE_POINTS).astype(np.int64))
-    uniform = stats.binom.isf((rank - 0.5) / size, n, 1 / size) / n
-    zipf = 1 / rank / (1 / np.arange(1, size + 1)).sum()
+    ax = axes[0, 0]
     for use, color in zip(uses, _colors(len(uses)), strict=True):
-        _positive(ax, rank, np.sort(use.counts)[::-1][rank - 1] / n, color, "measured")
-    _positive(ax, rank, uniform, INK, "uniform, at this count", "--")
-    _positive(ax, rank, zipf, QUIET, "Zipf, 1/rank", ":")
+        rank = _spread(len(use.counts))
+        shares = np.sort(use.counts)[::-1][rank - 1] / use.counts.sum()
+        _positive(ax, rank, shares, color, "measured")
+    for use in _sizes(uses):
+        size, n = len(use.counts), int(use.counts.sum())
+        rank = _spread(size)
+        uniform = stats.binom.isf((rank - 0.5) / size, n, 1 / size) / n
+        zipf = 1 / rank / (1 / np.arange(1, size + 1)).sum()
+        _positive(ax, rank, uniform, INK, "uniform, at this count", "--")
+        _positive(ax, rank, zipf, QUIET, "Zipf, 1/rank", ":")
     ax.set(xscale="log", yscale="log", xlabel="rank of the code", ylabel="share of the tokens")
     _legend(ax)
     return drawing
@@ -58,7 +62,8 @@ def seen(uses: list[Use]) -> Drawing:
     ax = axes[0, 0]
     for use, color in zip(uses, _colors(len(uses)), strict=True):
         ax.plot(use.seen, use.seen_perplexity, color=color, label="measured")
-    ax.plot(uses[0].seen, uses[0].seen_ceiling, color=INK, ls="--", label="uniform use")
+    for use in _sizes(uses):
+        ax.plot(use.seen, use.seen_ceiling, color=INK, ls="--", label="uniform use")
     ax.set(xscale="log", xlabel="tokens seen, in file order", ylabel="perplexity")
     ax.set_ylim(bottom=0)
     _legend(ax)
@@ -70,7 +75,7 @@ def positions(inspection: Inspection) -> Drawing:
     uses, shape = inspection.uses, inspection.file.positions
     values = np.stack([use.position_perplexity for use in uses])
     if len(shape) == 2 and values.shape[1] == math.prod(shape):
-        return _maps(values.reshape(-1, *shape), uses[0].position_ceiling)
+        return _maps(values.reshape(-1, *shape), uses)
     drawing, axes = panels(1, 1, HEIGHT, PAGE)
     ax, place = (
         axes[0, 0],
@@ -78,15 +83,19 @@ def positions(inspection: Inspection) -> Drawing:
     )
     if len(uses) == 1:
         ax.plot(values[0], color=BLUE, label="measured")
-        ax.axhline(uses[0].position_ceiling, color=INK, ls="--", label="uniform use")
+        for use in _sizes(uses):
+            ax.axhline(use.position_ceiling, color=INK, ls="--", label="uniform use")
         ax.set(xlabel=place, ylabel="perplexity")
         ax.set_ylim(bottom=0)
         _legend(ax)
         return drawing
     ax.grid(False)
-    image = ax.imshow(values, aspect="auto", cmap=COLORMAP, vmin=0, vmax=uses[0].position_ceiling)
+    label, most = "perplexity", np.array([_most(use) for use in uses])
+    if len(set(most)) > 1:
+        label, values, most = "perplexity / uniform use", values / most[:, None], np.ones(1)
+    image = ax.imshow(values, aspect="auto", cmap=COLORMAP, vmin=0, vmax=most[0])
     ax.set(xlabel=place, ylabel="codebook", yticks=_few(len(uses)))
-    drawing.colorbar(image, ax=ax, label="perplexity", pad=0.01)
+    drawing.colorbar(image, ax=ax, label=label, pad=0.01)
     return drawing
 
 
@@ -120,15 +129,31 @@ def nearest(geometries: list[Geometry]) -> Drawing:
     return drawing
 
 
-def _maps(maps: NDArray[np.float64], ceiling: float) -> Drawing:
+def _maps(maps: NDArray[np.float64], uses: list[Use]) -> Drawing:
     drawing, axes = _small(len(maps))
-    for q, (ax, one) in enumerate(zip(axes, maps, strict=True)):
+    for q, (ax, one, use) in enumerate(zip(axes, maps, uses, strict=True)):
         ax.grid(False)
-        image = ax.imshow(one, cmap=COLORMAP, vmin=0, vmax=ceiling)
+        image = ax.imshow(one, cmap=COLORMAP, vmin=0, vmax=_most(use))
         ax.set(xticks=[0, one.shape[1] - 1], yticks=[0, one.shape[0] - 1])
         ax.set_title(f"codebook {q}" if len(maps) > 1 else "")
         drawing.colorbar(image, ax=ax, shrink=0.8, pad=0.02)
     return drawing
+
+
+def _most(use: Use) -> float:
+    """The end of a colour scale: uniform use, or the most there is if K is not known."""
+    ceiling = use.position_ceiling
+    return ceiling if math.isfinite(ceiling) else float(np.nanmax(use.position_perplexity))
+
+
+def _sizes(uses: list[Use]) -> list[Use]:
+    """One codebook of each known size: lines of uniform use depend on nothing else."""
+    return list({len(use.counts): use for use in uses if use.ceilings}.values())
+
+
+def _spread(size: int) -> NDArray[np.int64]:
+    """Ranks of a curve over K codes."""
+    return np.unique(np.geomspace(1, size, CURVE_POINTS).astype(np.int64))
 
 
 def _small(count: int) -> tuple[Drawing, list[Axes]]:

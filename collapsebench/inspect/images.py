@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,9 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from collapsebench import metrics
+from collapsebench.datasets import expanded
+from collapsebench.datasets._layout import listing
+from collapsebench.datasets._pixels import SUFFIXES, read_rgb
 from collapsebench.settings import UserError
-
-IMAGE_SUFFIXES = {".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"}
 
 
 @dataclass(frozen=True)
@@ -21,7 +23,7 @@ class ImageScores:
     Attributes:
         count: number of pairs.
         mse: per channel value in [0, 1].
-        psnr: dB, of that mean.
+        psnr: dB, of that mean; inf if every pair is equal.
         rfd: Fréchet distance of features.
         rfd_label: its printed name, which names the extractor.
     """
@@ -34,13 +36,14 @@ class ImageScores:
 
 
 def score_images(originals: Path, reconstructions: Path) -> ImageScores:
-    """Compares two folders of images, paired by file name without its ending.
+    """Compares two folders of images, paired by name, sub-folders included, without its ending.
 
     Features are Inception's where a weights file is named or installed, else ``cb-randconv-v1``'s.
 
     Raises:
-        UserError: no images, names without a partner, images of different sizes, or Inception
-            weights that are missing where they are named, or not the published ones.
+        UserError: no images, a name that two have, names without a partner, images that cannot
+            be read as 8-bit RGB, are of different sizes or fewer than 2, or Inception weights that
+            are missing where they are named, or not the published ones.
     """
     import torch
 
@@ -77,27 +80,27 @@ def score_images(originals: Path, reconstructions: Path) -> ImageScores:
 
 
 def _images(folder: Path) -> dict[str, Path]:
+    """The images below a folder by their name without its ending."""
+    folder = expanded(folder)
     if not folder.is_dir():
         raise UserError(f"{folder}: no such folder of images")
-    found = {p.stem: p for p in sorted(folder.iterdir()) if p.suffix.lower() in IMAGE_SUFFIXES}
+    found: dict[str, Path] = {}
+    for name in listing(folder).names:
+        path = folder / name
+        if (twin := found.setdefault(os.path.splitext(name)[0], path)) != path:
+            raise UserError(f"{twin} and {path} have one name: which one is to be compared?")
     if not found:
-        raise UserError(f"{folder}: no images ({' '.join(sorted(IMAGE_SUFFIXES))})")
+        raise UserError(f"{folder}: no images ({' '.join(sorted(SUFFIXES))})")
     return found
 
 
 def _load(files: dict[str, Path]) -> NDArray[np.uint8]:
     """The images as (N, H, W, 3) uint8, in order of name."""
-    from PIL import Image
-
     images = []
-    for path in files.values():
-        try:
-            with Image.open(path) as image:
-                images.append(np.asarray(image.convert("RGB")))
-        except OSError as error:
-            raise UserError(f"{path}: cannot be read as an image ({error})") from None
+    for name in sorted(files):
+        images.append(np.asarray(read_rgb(files[name])))
         if images[-1].shape != images[0].shape:
             raise UserError(
-                f"{path}: is {images[-1].shape[:2]}, the first image {images[0].shape[:2]}"
+                f"{files[name]}: is {images[-1].shape[:2]}, the first image {images[0].shape[:2]}"
             )
     return np.stack(images)

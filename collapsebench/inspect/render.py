@@ -15,13 +15,13 @@ from rich.table import Table
 
 from collapsebench import __version__, metrics
 from collapsebench.inspect import Inspection
-from collapsebench.inspect.counting import Use
 from collapsebench.quantities import percent
 from collapsebench.results.tables import replace_atomically, write_json
 
 CONVERGED = 0.01  # growth of the perplexity over the last doubling of the tokens
 
 METRICS = {  # metric -> printed name, short name in the terminal or "" if not there, its writing
+    "codebook_size": ("Codebook size", "K", "{:,.0f}".format),
     "perplexity": ("Perplexity, pooled", "perplexity", "{:,.1f}".format),
     "relative_perplexity": ("Perplexity / codebook size", "/ K", percent),
     "perplexity_batch_mean": (
@@ -32,7 +32,8 @@ METRICS = {  # metric -> printed name, short name in the terminal or "" if not t
     "unigram_entropy": ("Entropy, nats", "", "{:.3f}".format),
     "entropy_chao_shen": ("Entropy, corrected (Chao–Shen)", "", "{:.3f}".format),
     "effective_rank": ("Effective rank of the vectors", "rank", "{:.1f}".format),
-    "duplicate_codes": ("Duplicate codes", "duplicate", "{:,.0f}".format),
+    "duplicate_codes": ("Duplicate codes", "copies", "{:,.0f}".format),
+    "non_finite_codes": ("Codes that are not finite", "NaN", "{:,.0f}".format),
 }  # fmt: skip
 
 DECIDING = ("relative_perplexity", "usage")  # what a verdict rests on
@@ -59,46 +60,52 @@ def write_html(inspection: Inspection, path: Path) -> None:
     )
     text = environment.get_template("page.html.j2").render(
         it=inspection,
-        sentence=sentence(inspection.uses[0]),
+        sentence=sentence(inspection),
         rows=rows(inspection),
         definition=metrics.COLLAPSED_DEFINITION,
         converged=CONVERGED,
         svgs=svgs,
+        decibels=decibels,
         version=__version__,
     )
     replace_atomically(path, lambda p: p.write_text(text, encoding="utf-8"), Path.read_text)
 
 
 def write_term(inspection: Inspection, path: Path) -> None:
-    """A line per codebook on standard output; nothing is written to ``path``."""
+    """A line per codebook, and one of images, on standard output; ``path`` is not written."""
     table = Table("codebook", "verdict", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
     shown = [row for row in rows(inspection) if row.short]
     for row in shown:
         table.add_column(row.short, justify="right")
     verdicts = [use.verdict for use in inspection.uses]
-    for q, name in enumerate([*map(str, range(len(verdicts))), "uniform"]):
+    names = [*map(str, range(len(verdicts))), *(["uniform"] if inspection.size_given else [])]
+    for q, name in enumerate(names):
         table.add_row(name, [*verdicts, ""][q], *(row.values[q] for row in shown))
     Console().print(table)
+    if images := inspection.images:
+        print(
+            f"{images.count:,} images: MSE {images.mse:.6f}, PSNR {decibels(images.psnr)} dB, "
+            f"{images.rfd_label} {images.rfd:.4g}"
+        )
 
 
 def write_values(inspection: Inspection, path: Path) -> None:
-    """Every number as JSON; NaN is null."""
-    file = inspection.file
-    write_json(
-        path,
-        {
-            "schema_version": 1,
-            "tokens": file.path.name,
-            "verdict": inspection.verdict,
-            "summary": inspection.summary,
-            "rows": file.rows,
-            "positions": list(file.positions),
-            "codebook_size": inspection.codebook_size,
-            "codebook_size_given": inspection.size_given,
-            "codebooks": [_use_values(inspection, q) for q in range(len(inspection.uses))],
-            "images": inspection.images and asdict(inspection.images),
-        },
-    )
+    """Every number as JSON; NaN and infinity are null."""
+    file, known = inspection.file, inspection.size_given
+    values = {
+        "schema_version": 1,
+        "tokens": file.path.name,
+        "verdict": inspection.verdict,
+        "reason": inspection.reason,
+        "summary": inspection.summary,
+        "rows": file.rows,
+        "positions": list(file.positions),
+        "codebook_size": inspection.codebook_size,
+        "codebook_size_given": known,
+        "codebooks": [_use_values(inspection, q) for q in range(len(inspection.uses))],
+        "images": inspection.images and asdict(inspection.images),
+    }
+    write_json(path, _finite(values))
 
 
 WRITERS: dict[str, Callable[[Inspection, Path], None]] = {
@@ -108,9 +115,14 @@ WRITERS: dict[str, Callable[[Inspection, Path], None]] = {
 }
 
 
-def sentence(use: Use) -> str:
+def sentence(inspection: Inspection) -> str:
     """The numbers that decide the verdict on one codebook, in a plain sentence."""
-    size = len(use.counts)
+    use, size = inspection.uses[0], inspection.codebook_size
+    if not inspection.size_given:
+        return (
+            f"{use.distinct:,} distinct tokens, the largest {size - 1}, with a perplexity of "
+            f"{use.values['perplexity']:,.1f}: much for a small codebook, little for a large one."
+        )
     relative, used = (percent(use.values[name]) for name in DECIDING)
     most, most_used = (percent(use.ceilings[name]) for name in DECIDING)
     if use.verdict == "too few tokens to tell":
@@ -122,6 +134,11 @@ def sentence(use: Use) -> str:
         f"The perplexity is {relative} of the codebook size of {size:,} (uniform use: {most} with "
         f"this number of tokens), and {used} of the codes are used (uniform use: {most_used})."
     )
+
+
+def decibels(psnr: float) -> str:
+    """13.98, or ∞ for equal images."""
+    return f"{psnr:.2f}" if math.isfinite(psnr) else "∞"
 
 
 @dataclass(frozen=True)
@@ -136,31 +153,51 @@ class Row:
 def rows(inspection: Inspection) -> list[Row]:
     """Every metric that was measured."""
     measured = [_values(inspection, q) for q in range(len(inspection.uses))]
-    best = inspection.uses[0].ceilings | {"entropy_chao_shen": math.log(inspection.codebook_size)}
-    if inspection.geometries:
-        best["effective_rank"] = float(
-            min(inspection.geometries[0].code_dim, inspection.codebook_size)
-        )
+    if len(set(inspection.codebook_sizes)) > 1:
+        for values, size in zip(measured, inspection.codebook_sizes, strict=True):
+            values["codebook_size"] = float(size)
+    best = [_best(inspection, q) for q in range(len(inspection.uses))]
     return [
-        Row(name, short, [form(v[metric]) if metric in v else "" for v in (*measured, best)])
+        Row(name, short, [*(_one(form, v, metric) for v in measured), _range(form, best, metric)])
         for metric, (name, short, form) in METRICS.items()
-        if math.isfinite(measured[0].get(metric, math.nan))
+        if any(math.isfinite(v.get(metric, math.nan)) for v in measured)
     ]
+
+
+def _one(form: Callable[[float], str], values: dict[str, float], metric: str) -> str:
+    return form(values[metric]) if metric in values else ""
+
+
+def _range(form: Callable[[float], str], best: list[dict[str, float]], metric: str) -> str:
+    """What uniform use gives: from the lowest to the highest where codebooks differ in size."""
+    values = [one[metric] for one in best if metric in one]
+    ends = [form(min(values)), form(max(values))] if values else []
+    return " – ".join(dict.fromkeys(ends))
 
 
 def _values(inspection: Inspection, q: int) -> dict[str, float]:
     """Every metric of codebook q."""
-    use = inspection.uses[q]
-    values = use.values | {"entropy_chao_shen": use.entropy_chao_shen}
-    return values | (inspection.geometries[q].values if inspection.geometries else {})
+    vectors = inspection.geometries[q].values if inspection.geometries else {}
+    return inspection.uses[q].values | vectors
+
+
+def _best(inspection: Inspection, q: int) -> dict[str, float]:
+    """What uniform use would give of codebook q; nothing if its size is not known."""
+    size, best = inspection.codebook_sizes[q], inspection.uses[q].ceilings
+    if inspection.size_given:
+        best = best | {"entropy_chao_shen": math.log(size)}
+    if inspection.geometries:
+        best = best | {"effective_rank": float(min(inspection.geometries[q].code_dim, size))}
+    return best
 
 
 def _use_values(inspection: Inspection, q: int) -> dict[str, Any]:
     use = inspection.uses[q]
-    values = _values(inspection, q)
     return {
         "verdict": use.verdict,
-        "metrics": {name: v if math.isfinite(v) else None for name, v in values.items()},
+        "codebook_size": inspection.codebook_sizes[q] if inspection.size_given else None,
+        "distinct_tokens": use.distinct,
+        "metrics": _values(inspection, q),
         "ceilings": use.ceilings,
         "position_perplexity": use.position_perplexity.tolist(),
         "position_ceiling": use.position_ceiling,
@@ -168,3 +205,12 @@ def _use_values(inspection: Inspection, q: int) -> dict[str, Any]:
         "seen_perplexity": use.seen_perplexity.tolist(),
         "seen_ceiling": use.seen_ceiling.tolist(),
     }
+
+
+def _finite(value: Any) -> Any:
+    """The same, with None for every float that JSON has no word for."""
+    if isinstance(value, dict):
+        return {key: _finite(one) for key, one in value.items()}
+    if isinstance(value, list):
+        return [_finite(one) for one in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -19,9 +19,9 @@ class Geometry:
     """The vectors of one codebook.
 
     Attributes:
-        values: ``effective_rank`` and ``duplicate_codes``.
+        values: of ``metrics.vector_metrics``.
         code_dim: D.
-        shown: (S,) indices of evenly spaced codes, all of them up to ``SHOWN_CODES``.
+        shown: (S,) indices of evenly spaced finite codes, all of them up to ``SHOWN_CODES``.
         nearest: (S,) Euclidean distance from each to the nearest other code.
         plane: (S, 2), coordinates on the first two principal axes of the codebook.
         explained: share of the variance on those two axes, in [0, 1].
@@ -36,18 +36,18 @@ class Geometry:
 
 
 def geometry(codebook: NDArray[Any]) -> Geometry:
-    """The ``Geometry`` of a codebook (K, D), K at least 2."""
-    codebook = codebook.astype(np.float64)
-    shown = np.unique(np.linspace(0, len(codebook) - 1, SHOWN_CODES).astype(np.int64))
-    centred = codebook - codebook.mean(axis=0)
+    """The ``Geometry`` of a codebook (K, D) of which at least one code is finite."""
+    codes = metrics.finite_codes(codebook)
+    shown = np.unique(np.linspace(0, len(codes) - 1, SHOWN_CODES).astype(np.int64))
+    centred = codes - codes.mean(axis=0)
     variances, axes = np.linalg.eigh(centred.T @ centred)  # ascending
     plane = centred[shown] @ axes[:, ::-1][:, :2]
     total = variances.sum()
     return Geometry(
         values=metrics.vector_metrics(codebook),
         code_dim=codebook.shape[1],
-        shown=shown,
-        nearest=_nearest(codebook, shown),
+        shown=np.flatnonzero(np.isfinite(codebook).all(axis=1))[shown],
+        nearest=_nearest(codes, shown),
         plane=np.pad(plane, [(0, 0), (0, 2 - plane.shape[1])]),
         explained=float(variances[-2:].sum() / total) if total else 1.0,
     )

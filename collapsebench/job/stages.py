@@ -42,6 +42,8 @@ def train_stage(workspace: Workspace) -> Result:
     settings = workspace.job.group("train")
     model = workspace.fresh_model()
     probe = encode.Probe(workspace.images.train, workspace.device)
+    if (count := len(workspace.images.train)) < settings.batch_size:
+        print(f"train: {count} images are fewer than a batch of {settings.batch_size}", flush=True)
     state = train.fit(
         model,
         workspace.images.train,

@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from collapsebench.datasets import data_root
 from collapsebench.job import process
 from collapsebench.launch import devices, local, ray, site, slurm, tasks
 from collapsebench.launch.board import Board, duration, name
@@ -170,7 +171,7 @@ def default_slots(tasks: int) -> int:
 def set_environment(choice: plans.Choice, options: Options) -> None:
     """What job processes inherit: where data and weights lie."""
     if choice.data_root is not None:
-        os.environ["COLLAPSEBENCH_DATA"] = str(choice.data_root.resolve())
+        os.environ["COLLAPSEBENCH_DATA"] = str(data_root(choice.data_root).resolve())
     if options.weights is not None:
         os.environ["COLLAPSEBENCH_INCEPTION_WEIGHTS"] = str(options.weights.resolve())
     if options.allow_unverified_weights:

@@ -2,6 +2,7 @@ import subprocess
 import sys
 
 import pytest
+from PIL import Image
 
 from collapsebench.cli import data
 from collapsebench.plan import registry
@@ -20,6 +21,30 @@ def test_prepare_then_verify_then_list(tmp_path):
     assert (rows["cifar10"].present, rows["folder"].present) == ("missing", "missing")
     assert rows["cifar10"].content_hash == "c58f30108f718f92721af3b95e74349a"
     assert rows["folder"].content_hash == ""
+
+
+def test_a_description_counts_the_splits(tmp_path):
+    assert data.description("digits", Data(), tmp_path) == [
+        "1,297 train, 250 val, 250 test images of 32 x 32 pixels"
+    ]
+
+
+def test_a_description_says_what_was_left_out_and_what_is_small(tmp_path):
+    pictures = tmp_path / "pictures"
+    pictures.mkdir()
+    for i in range(40):
+        Image.new("L", (16, 16), i).save(pictures / f"{i}.png")
+    (pictures / "notes.txt").write_text("which picture is what")
+    settings = Data(path=str(pictures), image_size=16)
+    assert data.description("folder", settings, tmp_path / "root") == [
+        "33 train, 3 val, 4 test images of 16 x 16 pixels",
+        "val was cut from train",
+        "test was cut from train",
+        "left out, no image by its name "
+        "(.bmp .gif .jpeg .jpg .png .ppm .tif .tiff .webp): 1 (notes.txt)",
+        "33 train images are fewer than a batch of 128 (train.batch_size): "
+        "every step will see all of them",
+    ]
 
 
 def test_verify_names_a_damaged_array(tmp_path):

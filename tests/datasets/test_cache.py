@@ -148,6 +148,10 @@ def test_the_root_is_the_argument_then_the_variable_then_the_cache_folder(tmp_pa
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     assert data_root(Path("/from/argument")) == Path("/from/argument")
     assert data_root(None) == Path("/from/variable")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("COLLAPSEBENCH_DATA", "~/variable")
+    assert data_root(None) == tmp_path / "variable"
+    assert data_root(Path("~/argument")) == tmp_path / "argument"
     monkeypatch.delenv("COLLAPSEBENCH_DATA")
     assert data_root(None) == _cache.platform_cache() / "data"
 

@@ -70,14 +70,87 @@ def test_the_shorter_side_is_resized_then_cropped(tmp_path):
     assert np.abs(middle - (2 * np.arange(4, 28) + 0.5)).max() <= 0.5
 
 
-def test_grey_and_transparent_pictures_become_rgb(tmp_path):
-    for i in range(10):
-        (tmp_path / "mixed").mkdir(exist_ok=True)
-        Image.new("L" if i % 2 else "RGBA", (32, 32), 7 if i % 2 else (7, 7, 7, 0)).save(
-            tmp_path / "mixed" / f"{i}.png"
-        )
+def test_pictures_of_any_mode_become_rgb(tmp_path):
+    (tmp_path / "mixed").mkdir()
+    hidden = Image.new("RGBA", (32, 32), (7, 7, 7, 0))  # a colour that nobody sees
+    deep = Image.fromarray(np.full((32, 32), 255 * 257, np.uint16))
+    white = [Image.new("L", (32, 32), 255), hidden, deep, Image.new("CMYK", (32, 32))]
+    for i in range(12):
+        white[i % 4].save(tmp_path / "mixed" / f"{i}.{'png' if i % 4 < 3 else 'jpg'}")
     images = Folder().load(Data(path=str(tmp_path / "mixed")), tmp_path)
-    assert (images.train == 7).all()
+    assert [part.shape[0] for part in (images.train, images.val, images.test)] == [10, 1, 1]
+    assert all((part == 255).all() for part in (images.train, images.val, images.test))
+
+
+def test_a_picture_without_a_certain_meaning_is_refused_by_name(pictures, tmp_path):
+    path = pictures / "train" / "a" / "float.tif"
+    Image.fromarray(np.zeros((32, 32), np.float32)).save(path)
+    with pytest.raises(UserError, match=r"train/a/float\.tif is refused: its pixels are floats"):
+        Folder().load(Data(path=str(pictures)), tmp_path)
+
+
+def test_usual_names_of_splits_and_a_folder_around_them(pictures, tmp_path):
+    plain = Folder().load(Data(path=str(pictures)), tmp_path)
+    (pictures / "train").rename(pictures / "Training")
+    (pictures / "test").rename(pictures / "TEST")
+    pictures.rename(tmp_path / "data")
+    around = tmp_path / "around"
+    around.mkdir()
+    (tmp_path / "data").rename(around / "data")
+    images = Folder().load(Data(path=str(around)), tmp_path)
+    assert images.split_hash == plain.split_hash
+    assert _levels(images.test) == _levels(plain.test) == list(range(20, 30))
+    assert _levels(np.concatenate([images.train, images.val])) == list(range(20))
+
+
+def test_copies_in_hidden_folders_are_no_data(pictures, tmp_path):
+    before = Folder().content_hash(Data(path=str(pictures)), tmp_path)
+    for part in ("train/a", "test/a"):
+        _save(pictures / part / ".ipynb_checkpoints" / "20-checkpoint.png", 99)
+        _save(pictures / part / "._20.png", 99)
+    assert Folder().content_hash(Data(path=str(pictures)), tmp_path) == before
+    images = Folder().load(Data(path=str(pictures)), tmp_path)
+    assert 99 not in _levels(np.concatenate([images.train, images.val, images.test]))
+    assert Folder().notes(Data(path=str(pictures)), tmp_path) == [
+        "val was cut from train",
+        "left out, hidden, or put there by the system: 4 (test/a/._20.png, "
+        "test/a/.ipynb_checkpoints/, train/a/._20.png and 1 more)",
+    ]
+
+
+def test_pictures_beside_the_splits_are_refused_before_anything_is_read(pictures, tmp_path):
+    _save(pictures / "loose.png", 1)
+    line = Folder().missing(Data(path=str(pictures)), tmp_path)
+    assert line is not None
+    assert "beside test/, train/ lie loose.png" in line
+    with pytest.raises(UserError, match=r"beside test/, train/ lie loose\.png"):
+        Folder().content_hash(Data(path=str(pictures)), tmp_path)
+
+
+def test_too_few_pictures_to_train_on_are_refused_before_anything_is_read(tmp_path):
+    for i in range(20):
+        _save(tmp_path / "few" / ("train" if i < 7 else "test") / f"{i}.png", i)
+    line = Folder().missing(Data(path=str(tmp_path / "few")), tmp_path)
+    assert line == (
+        f"6 images to train on in {tmp_path / 'few'}, beside 1 val and 13 test images: "
+        "at least 7 are needed"
+    )
+
+
+def test_a_leading_tilde_is_the_home_folder(pictures, tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    settings = Data(path="~/pictures")
+    assert Folder().missing(settings, tmp_path) is None
+    assert len(Folder().load(settings, tmp_path).test) == 10
+
+
+def test_a_torn_note_of_the_hash_is_made_anew(pictures, tmp_path):
+    settings = Data(path=str(pictures))
+    before = Folder().content_hash(settings, tmp_path)
+    [note] = (tmp_path / "arrays").glob("folder-*.json")
+    for text in ("", "[]", "{", '{"state": 1}'):
+        note.write_text(text)
+        assert Folder().content_hash(settings, tmp_path) == before
 
 
 def test_the_hash_is_of_the_content_not_of_times(pictures, tmp_path):

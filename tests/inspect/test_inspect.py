@@ -36,6 +36,7 @@ def test_every_metric_equals_the_one_of_an_array_in_memory(save):
     tokens, vectors = draw((300, 4, 4), 32, 1.0), np.random.default_rng(1).normal(size=(32, 8))
     found = inspect.inspect(save("tokens", tokens), codebook=save("codebook", vectors))
     values = found.uses[0].values | found.geometries[0].values
+    assert values.pop("entropy_chao_shen") <= math.log(32)
     assert values == pytest.approx(metrics.codebook_metrics(tokens, 32, vectors))
     assert found.uses[0].ceilings == metrics.ceilings(4800, 32, batch_tokens=128 * 16)
 
@@ -43,9 +44,9 @@ def test_every_metric_equals_the_one_of_an_array_in_memory(save):
 def test_reading_in_small_pieces_changes_nothing(save, monkeypatch):
     tokens = draw((700, 3, 2, 2), 16, 1.0)
     file = open_tokens(save("tokens", tokens), codebooks=2)
-    whole = counting.measure(file, 16)
+    whole = counting.measure(file, [16, 16])
     monkeypatch.setattr(counting, "PIECE", 128 * file.row_tokens)
-    for one, other in zip(whole, counting.measure(file, 16), strict=True):
+    for one, other in zip(whole, counting.measure(file, [16, 16]), strict=True):
         assert one.counts.tolist() == other.counts.tolist()
         assert one.values == pytest.approx(other.values)
         assert one.position_perplexity == pytest.approx(other.position_perplexity)
@@ -58,11 +59,11 @@ def test_residual_tokens_are_measured_per_codebook(save):
     found = inspect.inspect(save("tokens", tokens), 8, codebooks=3)
     for q, use in enumerate(found.uses):
         expected = metrics.codebook_metrics(tokens[..., q], 8)
-        assert use.values == pytest.approx(expected)
+        assert {k: use.values[k] for k in expected} == pytest.approx(expected)
     assert [use.verdict for use in found.uses] == ["healthy", "healthy", "collapsed"]
     assert found.verdict == "collapsed"
     assert "1 of 3 codebooks collapsed" in found.summary
-    assert "lowest 1.0 in codebook 2" in found.summary
+    assert "lowest 1.0 of 8 in codebook 2" in found.summary
 
 
 def test_a_position_that_collapsed_is_found(save):
@@ -198,12 +199,11 @@ def test_page_is_self_contained_and_holds_the_verdict(save, tmp_path, name):
     tokens, codebooks = CASES[name]
     size = 4096 if name == "few" else 64
     vectors = np.random.default_rng(0).normal(size=(codebooks, size, 4)).squeeze()
-    summary = inspect.run(
-        save(name, tokens), size, save("vectors", vectors), codebooks, None, ["html"], tmp_path
-    )
+    found = inspect.inspect(save(name, tokens), size, save("vectors", vectors), codebooks)
+    inspect.write(found, ["html"], tmp_path)
     page = (tmp_path / f"{name}.html").read_text()
     expected = {"healthy": "healthy", "few": "too few tokens to tell"}.get(name, "collapsed")
-    assert summary.startswith(f"{name}.npy: {expected}")
+    assert found.summary.startswith(f"{name}.npy: {expected}")
     assert f"<strong>{expected.capitalize()}</strong>" in page
     assert "Collapsed: perplexity below 10 % of the codebook size" in page
     assert page.count("<svg") == (4 if name == "few" else 5)  # flat tokens have no positions
@@ -213,20 +213,24 @@ def test_page_is_self_contained_and_holds_the_verdict(save, tmp_path, name):
     assert len(ids) == len(set(ids))
 
 
-def test_images_are_on_the_page(save, tmp_path):
+def test_equal_images_have_an_endless_psnr_in_every_form(save, tmp_path, capsys):
     image = np.random.default_rng(0).integers(0, 255, (4, 8, 8, 3), dtype=np.uint8)
     folder = write_images(tmp_path / "real", image)
-    inspect.run(save("t", np.arange(9)), 9, None, 1, (folder, folder), ["html"], tmp_path)
-    page = (tmp_path / "t.html").read_text()
-    assert "<td>0.000000</td><td>inf</td>" in page
+    found = inspect.inspect(save("t", np.arange(9)), 9, images=(folder, folder))
+    inspect.write(found, inspect.FORMATS, tmp_path)
+    assert "<td>0.000000</td><td>∞</td>" in (tmp_path / "t.html").read_text()
+    assert "4 images: MSE 0.000000, PSNR ∞ dB, rFD[" in capsys.readouterr().out
+    values = json.loads((tmp_path / "t.json").read_text(), parse_constant=pytest.fail)
+    assert (values["images"]["mse"], values["images"]["psnr"]) == (0, None)
 
 
 def test_values_are_written_as_json(save, tmp_path):
-    tokens = np.arange(8).repeat(3)
-    inspect.run(save("t", tokens), 16, None, 1, None, ["json"], tmp_path / "new")
-    values = json.loads((tmp_path / "new" / "t.json").read_text())
+    found = inspect.inspect(save("t", np.arange(8).repeat(3)), 16)
+    inspect.write(found, ["json"], tmp_path / "new")
+    values = json.loads((tmp_path / "new" / "t.json").read_text(), parse_constant=pytest.fail)
     only = values["codebooks"][0]
     assert values["verdict"] == only["verdict"] == "healthy"
+    assert (values["codebook_size"], only["codebook_size"]) == (16, 16)
     assert only["metrics"]["perplexity"] == pytest.approx(8.0)
     assert only["metrics"]["dead_codes"] == 8
     assert only["metrics"]["perplexity_batch_mean"] is None  # no batches of rows in a flat file
@@ -235,15 +239,172 @@ def test_values_are_written_as_json(save, tmp_path):
 
 def test_terminal_has_a_line_per_codebook(save, tmp_path, capsys):
     tokens = np.stack([np.arange(64) % 8, np.zeros(64, dtype=int)], axis=-1)
-    inspect.run(save("t", tokens), 8, None, 2, None, ["term"], tmp_path)
+    inspect.write(inspect.inspect(save("t", tokens), 8, codebooks=2), ["term"], tmp_path)
     lines = [line.split() for line in capsys.readouterr().out.splitlines()]
     assert ["0", "healthy", "8.0", "100.0", "%", "100.0", "%", "0"] in lines
     assert ["1", "collapsed", "1.0", "12.5", "%", "12.5", "%", "7"] in lines
 
 
-def test_unknown_format_is_refused_before_anything_is_read(tmp_path):
+def test_without_a_codebook_size_there_is_no_verdict(save, tmp_path, capsys):
+    tokens = np.random.default_rng(0).integers(0, 10, (300, 8, 8))  # 10 codes, of 1 024 perhaps
+    found = inspect.inspect(save("t", tokens))
+    assert found.verdict == "no verdict"
+    assert found.summary.startswith(
+        "t.npy: no verdict (the codebook size is not known: say -K) · perplexity 10.0 · "
+        "10 distinct tokens, the largest 9"
+    )
+    inspect.write(found, inspect.FORMATS, tmp_path)
+    page, table = (tmp_path / "t.html").read_text(), capsys.readouterr().out
+    assert "<strong>No verdict</strong>" in page
+    assert not {">Codes used<", ">Dead codes<"} & set(re.findall(">[^<]*<", page))
+    assert table.split() == [
+        "codebook",
+        "verdict",
+        "perplexity",
+        "─" * 33,
+        "0",
+        "no",
+        "verdict",
+        "10.0",
+    ]
+    only = json.loads((tmp_path / "t.json").read_text())["codebooks"][0]
+    assert set(only["metrics"]) == {"perplexity", "unigram_entropy", "perplexity_batch_mean"}
+    assert (only["codebook_size"], only["ceilings"], only["position_ceiling"]) == (None, {}, None)
+    assert inspect.inspect(save("t", tokens), 1024).verdict == "collapsed"
+
+
+@pytest.mark.parametrize(
+    ("shape", "said"),
+    [
+        pytest.param((100, 75, 8), "--codebooks 8 or --codebooks 1", id="last"),
+        pytest.param((100, 8, 75), "--codebooks 8 --axis 1 or --codebooks 1", id="second"),
+        pytest.param((8, 100, 75), "--codebooks 8 --axis 0 or --codebooks 1", id="first"),
+        pytest.param((1000, 4), "--codebooks 4 or --codebooks 1", id="ids of items"),
+        pytest.param(
+            (100, 4, 16, 16),
+            "--codebooks 16 or --codebooks 4 --axis 1 or --codebooks 1",
+            id="maps of several",
+        ),
+    ],
+)
+def test_an_axis_that_may_be_codebooks_is_asked_about(save, shape, said):
+    tokens = save("t", np.random.default_rng(0).integers(0, 64, shape))
+    found = inspect.inspect(tokens, 64)
+    assert found.verdict == "no verdict"
+    assert f"no verdict (codebooks or positions? say {said})" in found.summary
+    assert "collapsed" not in found.uses[0].values
+    assert inspect.inspect(tokens, 64, codebooks=1).verdict == "healthy"
+
+
+@pytest.mark.parametrize("shape", [(500,), (100, 64), (100, 16, 16), (40, 6, 6, 6), (100, 33, 40)])
+def test_plain_sequences_and_maps_are_not_asked_about(save, shape):
+    tokens = save("t", np.random.default_rng(0).integers(0, 16, shape))
+    assert inspect.inspect(tokens, 16).reason == ""
+
+
+def test_codebooks_of_different_sizes_are_judged_by_their_own(save, tmp_path, capsys):
+    sizes = (1024, 256, 64)
+    tokens = np.stack([draw((400, 75), k, 1e6, k) for k in sizes], axis=-1)
+    found = inspect.inspect(save("t", tokens), sizes)
+    assert [use.verdict for use in found.uses] == ["healthy"] * 3
+    for q, size in enumerate(sizes):
+        expected = metrics.codebook_metrics(tokens[..., q], size)
+        assert {k: found.uses[q].values[k] for k in expected} == pytest.approx(expected)
+    assert inspect.inspect(save("t", tokens), 1024, codebooks=3).summary.startswith(
+        "t.npy: collapsed · 2 of 3 codebooks collapsed"
+    )
+    inspect.write(found, inspect.FORMATS, tmp_path)
+    assert "1024, 256, 64 codes" in (tmp_path / "t.html").read_text()
+    assert "63.9 – 1,00" in capsys.readouterr().out  # of uniform use
+    values = json.loads((tmp_path / "t.json").read_text())
+    assert [one["codebook_size"] for one in values["codebooks"]] == list(sizes)
+
+
+def test_sizes_and_codebooks_that_disagree_are_refused(save):
+    tokens = save("t", np.arange(60).reshape(5, 4, 3))
+    for sizes, codebooks, message in [
+        ((64, 64), None, r"shape \(5, 4, 3\) does not end in 2 codebooks"),
+        ((64, 64, 64), 2, "3 codebook sizes are given for 2 codebooks"),
+        ((64, 64, 16), None, "token 59 is outside codebook 2, which has 16 codes"),
+        (10**11, None, "at least 1 and at most 16,777,216"),
+        ((64, 0, 64), None, "at least 1 and at most 16,777,216"),
+    ]:
+        with pytest.raises(UserError, match=message):
+            inspect.inspect(tokens, sizes, codebooks=codebooks)
+
+
+@pytest.mark.parametrize("axis", [0, 1, -1])
+def test_codebooks_may_lie_on_any_axis(save, axis):
+    tokens = np.stack([draw((50, 40), 64, 5.0, q) for q in range(4)], axis=-1)
+    moved = save("t", np.moveaxis(tokens, -1, axis))
+    by_axis = inspect.inspect(moved, 64, axis=axis)
+    by_length = inspect.inspect(moved, 64, codebooks=4)
+    for q, use in enumerate(by_axis.uses):
+        expected = metrics.counts(tokens[..., q], 64).tolist()
+        assert use.counts.tolist() == expected == by_length.uses[q].counts.tolist()
+    assert by_axis.uses[0].seen_perplexity[-1] == by_axis.uses[0].values["perplexity"]
+    assert (by_axis.file.rows, by_axis.file.positions) == (50, (40,))
+
+
+def test_padding_is_not_counted(save):
+    tokens, length = draw((400, 30), 32, 1.0), np.arange(400) % 30 + 1
+    padded = np.where(np.arange(30) < length[:, None], tokens, -1)
+    found = inspect.inspect(save("t", padded), 32, ignore=-1)
+    expected = metrics.codebook_metrics(padded, 32, ignore=-1)
+    use = found.uses[0]
+    assert {k: use.values[k] for k in expected} == pytest.approx(expected)
+    assert use.counts.tolist() == metrics.counts(padded[padded >= 0], 32).tolist()
+    by_hand = [metrics.perplexity(metrics.counts(padded[length > i, i], 32)) for i in range(30)]
+    assert use.position_perplexity == pytest.approx(by_hand)
+    assert use.ceilings["usage"] == metrics.usage_ceiling(int((padded >= 0).sum()), 32)
+
+
+def test_positions_and_codebooks_of_padding_alone(save, tmp_path):
+    tokens = draw((200, 12), 8, 1.0)
+    tokens[:, 9:] = -1
+    found = inspect.inspect(save("t", tokens), 8, ignore=-1)
+    assert np.isnan(found.uses[0].position_perplexity).tolist() == [False] * 9 + [True] * 3
+    inspect.write(found, inspect.FORMATS, tmp_path)
+    assert "without 600 that are -1" in (tmp_path / "t.html").read_text()
+    empty = np.full_like(tokens, -1)
+    with pytest.raises(UserError, match="no tokens of codebook 1, all are -1"):
+        inspect.inspect(save("t", np.stack([tokens, empty], axis=-1)), (8, 8), ignore=-1)
+    with pytest.raises(UserError, match="no tokens, all are -1"):
+        inspect.inspect(save("t", np.full((3, 40), -1)), ignore=-1)
+
+
+def test_codes_that_are_not_finite_are_counted_and_left_out(save, tmp_path):
+    vectors = np.random.default_rng(0).normal(size=(64, 16)).astype(np.float32)
+    finite = inspect.inspect(save("t", np.arange(60)), codebook=save("codebook", vectors[1:61]))
+    vectors[0, 3], vectors[61:] = np.inf, np.nan
+    found = inspect.inspect(save("t", np.arange(64)), codebook=save("codebook", vectors))
+    geometry, kept = found.geometries[0], finite.geometries[0]
+    assert geometry.values["non_finite_codes"] == 4
+    assert geometry.values["effective_rank"] == pytest.approx(kept.values["effective_rank"])
+    assert geometry.values["duplicate_codes"] == 0
+    assert geometry.shown.tolist() == list(range(1, 61))
+    assert geometry.nearest == pytest.approx(kept.nearest)
+    inspect.write(found, inspect.FORMATS, tmp_path)
+    assert "Codes that are not finite" in (tmp_path / "t.html").read_text()
+
+
+def test_the_command_takes_sizes_axis_and_padding(save, tmp_path):
+    tokens = np.stack([np.arange(600) % k for k in (64, 16)]).reshape(2, 20, 30)
+    tokens[:, :, 29] = -1
+    words = [str(save("t", tokens)), "-K", "64,16", "--axis", "0", "--ignore", "-1", "--to", "json"]
+    done = subprocess.run(
+        [sys.executable, "-m", "collapsebench", "inspect", *words, "-o", str(tmp_path)],
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert done.stdout.startswith("t.npy: healthy · 0 of 2 codebooks collapsed · lowest perplexity ")
+    values = json.loads((tmp_path / "t.json").read_text())
+    assert [one["codebook_size"] for one in values["codebooks"]] == [64, 16]
+    assert [one["seen"][-1] for one in values["codebooks"]] == [580, 580]
+
+
+def test_an_unknown_format_is_refused():
     with pytest.raises(UserError, match="unknown format 'htm'; did you mean 'html'"):
-        inspect.run(tmp_path / "absent.npy", None, None, 1, None, ["htm"], tmp_path)
+        inspect.forms("term,htm")
 
 
 def test_inspection_of_a_numpy_file_never_loads_torch(save):
@@ -268,7 +429,7 @@ def test_a_hundred_million_tokens_take_seconds_and_little_memory(tmp_path):  # o
         "from collapsebench.results import provenance; "
         "from collapsebench import inspect; "
         f"path = Path({str(path)!r}); "
-        "inspection.run(path, 65536, None, 1, None, ['html'], path.parent); "
+        "inspect.write(inspect.inspect(path, 65536), ['html'], path.parent); "
         "print(time.process_time(), provenance.peak_memory_bytes())"
     )
     out = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
