@@ -188,24 +188,25 @@ def distinct(frame: pd.DataFrame, column: str) -> list[Any]:
 
 
 def trajectories(out: Path) -> list[Path]:
-    """Records anew what levels 0 and 1 compare; returns the files.
+    """Records anew what levels 0 and 1 compare; returns the files. What agrees stays as it was.
 
     Raises:
         UserError: numbers changed under an implementation that is recorded already.
     """
-    from collapsebench.check import tensors
+    from collapsebench.check import jobs, tensors
     from collapsebench.check import trajectories as at_work
-    from collapsebench.check.records import unbumped
+    from collapsebench.check.records import renewed, unbumped
 
     paths = []
-    for level in (tensors, at_work):
+    for level in (tensors, at_work, jobs):
         path, found = out / level.FILE, level.computed()
-        if path.is_file() and (changed := unbumped(level.read(path), found, level.RTOL)):
+        stored = level.read(path) if path.is_file() else {}
+        if changed := unbumped(stored, found, level.RTOL):
             name, where = next(iter(changed.items()))
             raise UserError(
                 f"{', '.join(changed)}: numbers changed, the implementation did not ({name}: "
-                f"{where}); bump it first, in the file of what changed"
+                f"{where}); bump {found[name].bump} first"
             )
-        level.write(path, found)
+        level.write(path, renewed(stored, found))
         paths.append(path)
     return paths

@@ -51,9 +51,12 @@ def level0(request: Request) -> list[Finding]:
 
 def level1(request: Request) -> list[Finding]:
     """Level 1; loads torch."""
-    from collapsebench.check import trajectories
+    from collapsebench.check import jobs, trajectories
 
-    return trajectories.run(baselines.file(trajectories.FILE, request.given))
+    return [
+        *trajectories.run(baselines.file(trajectories.FILE, request.given)),
+        *jobs.run(baselines.file(jobs.FILE, request.given)),
+    ]
 
 
 def level2(request: Request) -> list[Finding]:

@@ -17,14 +17,16 @@ import torch
 from torch import Tensor
 
 from collapsebench import metrics, prior
+from collapsebench.check import records
 from collapsebench.check.records import Record, Records, compare
 from collapsebench.check.verdicts import MISSING, WORSE, Finding
 from collapsebench.datasets import data_root
 from collapsebench.job import encode, train
 from collapsebench.job.model import DiscreteVAE, build
 from collapsebench.plan import registry
+from collapsebench.quantizer import Incompatible, Quantizer
 from collapsebench.results import tables
-from collapsebench.settings import PIPELINE, Data, Prior, Train
+from collapsebench.settings import STAGES, Data, Prior, Train
 
 FILE = "trajectories.json"
 RTOL = 1e-6
@@ -39,6 +41,11 @@ CPU = torch.device("cpu")
 
 class DoubleVAE(DiscreteVAE):
     """The model that the trainer sees: images become float64 at its door."""
+
+    @classmethod
+    def of(cls, model: DiscreteVAE) -> DoubleVAE:
+        """The same model in float64."""
+        return cls(model.encoder, model.quantizer, model.decoder).double()
 
     def encode(self, x: Tensor) -> Tensor:
         """x (B, 3, H, W) -> z_e float64."""
@@ -58,7 +65,7 @@ def common_cause(before: Records, now: Records) -> list[Finding]:
     changed = {f.subject for f in compare(1, before, now, RTOL) if f.verdict == WORSE}
     methods = {name: registry.method_class(name).network for name in shipped()}
     if set(methods) <= changed:
-        text = "every method changed: look at the trainer; bump train's number in settings.py"
+        text = f"every method changed: look at the trainer; bump {records.stage_number('train')}"
         return [Finding(1, "trainer", WORSE, text)]
     return [
         Finding(1, network, WORSE, "every method on this network changed: bump its implementation")
@@ -95,12 +102,23 @@ def one_thread() -> Iterator[None]:
         torch.set_num_threads(threads)
 
 
+@contextmanager
+def double() -> Iterator[None]:
+    """New tensors are float64 unless they ask for something else."""
+    default = torch.get_default_dtype()
+    torch.set_default_dtype(torch.float64)
+    try:
+        yield
+    finally:
+        torch.set_default_dtype(default)
+
+
 def trajectory(name: str, images: np.ndarray) -> Record:
     """Loss, error and perplexity at each step, and what the trained model then encodes."""
     method = registry.method_class(name)
     family = registry.network_module(method.network)
-    size, dim = CODEBOOK
-    parts = build(
+    size, dim = sizes(method)
+    built = build(
         method,
         family,
         image_size=images.shape[1],
@@ -109,8 +127,8 @@ def trajectory(name: str, images: np.ndarray) -> Record:
         method_settings=method.Settings(),
         network_settings=family.Settings(width=WIDTH),
         seed=SEED,
-    ).double()
-    model = DoubleVAE(parts.encoder, parts.quantizer, parts.decoder)
+    )
+    model = DoubleVAE.of(built)
     probe = encode.Probe(images[:128], CPU)
     curve = train.fit(model, images, TRAIN, seed=SEED, device=CPU, probe=probe).curve
     values = {
@@ -118,13 +136,24 @@ def trajectory(name: str, images: np.ndarray) -> Record:
         for metric in LOGGED
     }
     encoded = encode.encode(model, images[:128], device=CPU)
-    counts = metrics.counts(encoded.tokens, size)
-    values["encoded"] = np.array([encoded.values["mse"], metrics.perplexity(counts)])
+    by_codebook = encoded.tokens.reshape(-1, max(model.quantizer.codebooks, 1)).T
+    counts = [metrics.counts(tokens, size) for tokens in by_codebook]
+    values["encoded"] = np.array([encoded.values["mse"], *map(metrics.perplexity, counts)])
     return Record(
         f"method {method.implementation}, network {family.implementation}, "
-        f"train {PIPELINE['train'].implementation}, encode {PIPELINE['encode'].implementation}",
+        f"{records.of_stages(STAGES[:2])}",
         values,
+        f"the implementation of {name} in methods/{name}.py",
     )
+
+
+def sizes(method: type[Quantizer]) -> tuple[int, int]:
+    """Codebook size and code dimension: ``CODEBOOK``, or what a method with tied sizes can have."""
+    try:
+        method(*CODEBOOK, method.Settings())
+    except Incompatible:
+        return method.tiny()
+    return CODEBOOK
 
 
 def prior_fit() -> Record:
@@ -132,15 +161,11 @@ def prior_fit() -> Record:
     size, settings = 5, Prior(epochs=3, batch_size=8, channels=16, blocks=1, layers=1)
     n, row, column = np.indices((32, 4, 4))
     tokens = (n * row + column) % size
-    default = torch.get_default_dtype()
-    torch.set_default_dtype(torch.float64)
-    try:
+    with double():
         fitted = prior.fit(tokens, settings, codebook_size=size, seed=SEED, device=CPU)
-    finally:
-        torch.set_default_dtype(default)
     losses = [values["prior_loss"] for _, values in fitted.curve]
     values = {"loss": np.array(losses), "nll": np.array([fitted.nll_train, fitted.nll_held_out])}
-    return Record(f"prior {PIPELINE['prior'].implementation}", values)
+    return Record(records.of_stages(["prior"]), values, records.stage_number("prior"))
 
 
 def read(path: Path) -> dict[str, Record]:
@@ -152,13 +177,13 @@ def read(path: Path) -> dict[str, Record]:
     }
 
 
-def write(path: Path, records: Records) -> None:
+def write(path: Path, found: Records) -> None:
     """All records as JSON, atomically; numbers in full precision."""
     tables.write_json(
         path,
         {
             name: {"implementation": record.implementation}
             | {key: value.tolist() for key, value in record.values.items()}
-            for name, record in records.items()
+            for name, record in found.items()
         },
     )

@@ -7,13 +7,16 @@ import pandas as pd
 import pytest
 
 from collapsebench import metrics, ops
-from collapsebench.check import rows
+from collapsebench.check import images as datasets
+from collapsebench.check import jobs, rows
 from collapsebench.check import tensors as level0
 from collapsebench.check import trajectories as level1
 from collapsebench.check.records import compare
+from collapsebench.check.run import Request, check
 from collapsebench.job import encode
 from collapsebench.plan import registry
 from collapsebench.results import baselines, tables
+from tests.check.planting import plant
 
 
 def caught(findings):
@@ -32,21 +35,27 @@ def trajectories():
 
 
 @pytest.fixture(scope="module")
+def stored_jobs():
+    return jobs.read(baselines.file(jobs.FILE))
+
+
+@pytest.fixture(scope="module")
 def images():
     return level1.images()
 
 
-def trained(name, trajectories, images):
+def trained(name, trajectories, pixels):
     """Level 1 for one method."""
     with level1.one_thread():
-        found = {name: level1.trajectory(name, images)}
+        found = {name: level1.trajectory(name, pixels)}
     return compare(1, trajectories, found, level1.RTOL)
 
 
-def test_an_unchanged_package_passes_levels_0_and_1():
-    found = level0.run(baselines.file(level0.FILE)) + level1.run(baselines.file(level1.FILE))
+def test_an_unchanged_package_passes_levels_0_and_1(tmp_path):
+    found = check((0, 1), Request("ci", tmp_path))
     assert [f for f in found if f.verdict != "ok"] == []
     assert {"edvae", "fidelity", "prior", "last temperature"} <= {f.subject for f in found}
+    assert {"score, seed 1773", "encode, other choices"} <= {f.subject for f in found}
 
 
 @pytest.mark.parametrize(
@@ -72,12 +81,11 @@ def test_ema_decay_of_0_9_is_caught_by_level_0_and_level_1(
         build(self, codebook_size, code_dim, replace(settings, decay=0.9))
 
     monkeypatch.setattr(method, "__init__", hasty)
-    found = {"vq_vae_ema": level0.quantized(method)}
-    (finding,) = compare(0, tensors, found, level0.RTOL)
+    (finding,) = compare(0, tensors, {"vq_vae_ema": level0.quantized(method)}, level0.RTOL)
     assert (finding.verdict, "updated" in finding.text) == ("worse", True)
     (finding,) = trained("vq_vae_ema", trajectories, images)
     assert finding.verdict == "worse"
-    assert "bump the implementation of vq_vae_ema" in finding.text
+    assert "bump the implementation of vq_vae_ema in methods/vq_vae_ema.py" in finding.text
 
 
 def test_a_soft_perplexity_is_caught_by_level_1(monkeypatch, trajectories, images):
@@ -109,16 +117,98 @@ def test_a_frozen_codebook_is_caught_by_level_1(
     assert finding.verdict == "worse"
 
 
-def test_a_fault_that_all_methods_share_is_laid_at_the_trainers_door(trajectories):
-    now = {
-        name: replace(record, values={k: v * 1.1 for k, v in record.values.items()})
-        for name, record in trajectories.items()
+def worse(records, *subjects):
+    """The records with every number of these subjects a tenth larger."""
+
+    def larger(array):
+        return array if array.dtype.kind == "U" else array * 1.1
+
+    return records | {
+        name: replace(records[name], values={k: larger(v) for k, v in records[name].values.items()})
+        for name in subjects
     }
-    (finding,) = level1.common_cause(trajectories, now)
+
+
+def test_a_fault_that_all_methods_share_is_laid_at_the_trainers_door(trajectories):
+    (finding,) = level1.common_cause(trajectories, worse(trajectories, *level1.shipped()))
     assert "look at the trainer" in finding.text
-    only_dalle = {name: record for name, record in now.items() if name in ("dvae", "edvae")}
-    (finding,) = level1.common_cause(trajectories, trajectories | only_dalle)
+    (finding,) = level1.common_cause(trajectories, worse(trajectories, "dvae", "edvae"))
     assert (finding.subject, finding.verdict) == ("dalle", "worse")
+
+
+def test_a_fault_that_stages_share_is_laid_at_the_first_ones_door(stored_jobs):
+    changed = worse(stored_jobs, "prior, seed 42", "encode, seed 42", "score, other choices")
+    (finding,) = jobs.common_cause(stored_jobs, changed)
+    assert (finding.subject, finding.verdict) == ("encode", "worse")
+    assert finding.text == (
+        "prior, score read what it leaves: look here; bump IMPLEMENTATIONS['encode'] in "
+        "plan/resolve.py"
+    )
+    assert jobs.common_cause(stored_jobs, worse(stored_jobs, "prior, seed 42")) == []
+
+
+@pytest.mark.parametrize(
+    ("subject", "module", "right", "wrong"),
+    [
+        ("usage with a code chosen once", "metrics", "(counts > 0).mean()", "(counts > 1).mean()"),
+        ("collapse by perplexity", "metrics", "PERPLEXITY\n        or", "PERPLEXITY\n        and"),
+        (
+            "recall on a line",
+            "fidelity.distances",
+            "(real), _checked(fake)",
+            "(fake), _checked(real)",
+        ),
+        ("density on a line", "fidelity.distances", "nearest_k=k", "nearest_k=k + 1"),
+        ("a pixel of 0.6 / 255 as a byte", "job.encode", ".add(0.5).floor()", ""),
+        ("a pixel of 2 as a byte", "job.encode", "x.clamp(0, 1).mul", "x.mul"),
+    ],
+)
+def test_a_wrong_formula_is_caught_by_level_0(monkeypatch, subject, module, right, wrong):
+    plant(monkeypatch, module, right, wrong)
+    assert subject in caught(level0.closed_forms())
+
+
+def test_beta_on_the_wrong_side_is_caught_by_level_0(monkeypatch, tensors):
+    plant(
+        monkeypatch,
+        "methods.vq_vae",
+        "codebook + self.settings.beta * commitment",
+        "self.settings.beta * codebook + commitment",
+    )
+    found = {"vq_vae": level0.quantized(registry.method_class("vq_vae"))}
+    (finding,) = compare(0, tensors, found, level0.RTOL)
+    assert finding.verdict == "worse"
+
+
+def test_a_posterior_at_another_temperature_is_caught_by_level_0(monkeypatch, tensors):
+    method = registry.method_class("gs_vq_vae")
+    right = method.posterior
+    monkeypatch.setattr(method, "posterior", lambda self, z_e: right(self, 2 * z_e))
+    found = {"gs_vq_vae in evaluation": level0.evaluated(method)}
+    (finding,) = compare(0, tensors, found, level0.RTOL)
+    assert (finding.verdict, finding.text[:9]) == ("worse", "posterior")
+
+
+@pytest.mark.parametrize(
+    ("module", "right", "wrong", "changed"),
+    [
+        ("datasets", 'b"%d" % index', 'b"%d." % index', "split_hash[0] is "),
+        (
+            "datasets._cache",
+            "return image\n",
+            "return image[..., ::-1]\n",
+            "train quadrants[0, 0, 0]",
+        ),
+    ],
+)
+def test_other_images_of_a_built_in_dataset_are_caught(
+    monkeypatch, stored_jobs, tmp_path, module, right, wrong, changed
+):
+    plant(monkeypatch, module, right, wrong)
+    found = {"dataset patches": datasets.record("patches", tmp_path)}
+    (finding,) = compare(1, stored_jobs, found, jobs.RTOL)
+    assert finding.text.startswith(changed)
+    assert "bump the version of patches in datasets/patches.py" in finding.text
 
 
 @pytest.fixture(scope="module")

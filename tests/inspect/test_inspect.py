@@ -63,7 +63,7 @@ def test_residual_tokens_are_measured_per_codebook(save):
     assert [use.verdict for use in found.uses] == ["healthy", "healthy", "collapsed"]
     assert found.verdict == "collapsed"
     assert "1 of 3 codebooks collapsed" in found.summary
-    assert "lowest 1.0 of 8 in codebook 2" in found.summary
+    assert "lowest perplexity 1.0 of 8 in codebook 2" in found.summary
 
 
 def test_a_position_that_collapsed_is_found(save):
@@ -396,7 +396,9 @@ def test_the_command_takes_sizes_axis_and_padding(save, tmp_path):
         [sys.executable, "-m", "collapsebench", "inspect", *words, "-o", str(tmp_path)],
         capture_output=True, text=True, check=True,
     )  # fmt: skip
-    assert done.stdout.startswith("t.npy: healthy · 0 of 2 codebooks collapsed · lowest perplexity ")
+    assert done.stdout.startswith(
+        "t.npy: healthy · 0 of 2 codebooks collapsed · lowest perplexity "
+    )
     values = json.loads((tmp_path / "t.json").read_text())
     assert [one["codebook_size"] for one in values["codebooks"]] == [64, 16]
     assert [one["seen"][-1] for one in values["codebooks"]] == [580, 580]

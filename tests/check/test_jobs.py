@@ -1,0 +1,83 @@
+"""Whole jobs of level 1: what they notice, one planted fault at a time."""
+
+import shutil
+
+import numpy as np
+import pytest
+
+from collapsebench.check import jobs
+from collapsebench.check.records import compare
+from collapsebench.results import baselines, tables
+from collapsebench.settings import STAGES
+from tests.check.planting import listed, plant
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """A folder with the jobs of level 1, done."""
+    folder = tmp_path_factory.mktemp("level1")
+    for workspace in jobs.queued(folder).values():
+        jobs.work(workspace)
+    return folder
+
+
+@pytest.fixture
+def again(finished, tmp_path):
+    """``again("encode, seed 42")`` runs one stage of a job anew and says what level 1 finds."""
+    stored = jobs.read(baselines.file(jobs.FILE))
+
+    def run(where):
+        stage, name = where.split(", ")
+        folder = shutil.copytree(finished, tmp_path / "copy")
+        shutil.rmtree(folder / "results" / "cache")
+        if stage == "train":
+            shutil.rmtree(folder / "data")
+        workspace = jobs.queued(folder)[name]
+        for later in STAGES[STAGES.index(stage) :]:
+            for path in (folder / "results").glob(f"*/{workspace.job.job_id}.{later}.*"):
+                path.unlink()
+        jobs.work(workspace, (stage,))
+        (finding,) = compare(1, stored, {where: jobs.record(workspace, stage)}, jobs.RTOL)
+        return finding
+
+    return run
+
+
+def test_a_stage_done_again_is_ok(again):
+    assert again("encode, other choices").verdict == "ok"
+
+
+@pytest.mark.parametrize("fault", [pytest.param(f, id=f"{f.where}: {f.what}") for f in listed()])
+def test_a_fault_planted_in_a_stage_is_caught(monkeypatch, again, fault):
+    plant(monkeypatch, fault.module, fault.right, fault.wrong)
+    finding = again(fault.where)
+    assert finding.verdict == "worse", finding.text
+    assert "runs message" not in finding.text  # it runs, and its numbers are wrong
+
+
+def test_a_stage_that_fails_says_why(monkeypatch, again):
+    plant(monkeypatch, "job.stages", "metrics.ceilings(", "metrics.ceiling(")
+    finding = again("encode, seed 42")
+    assert finding.text.startswith("runs message[0] is \"AttributeError: module 'collapsebench")
+
+
+def test_every_row_is_compared(finished):
+    workspace = jobs.queued(finished)["seed 42"]
+    compared = {stage: set(jobs.record(workspace, stage).values) for stage in STAGES}
+    for row in tables.read(finished / "results", "metrics").to_dict("records"):
+        assert f"metrics {row['metric']} {row['split']} value" in compared[row["stage"]]
+    for row in tables.read(finished / "results", "curves").to_dict("records"):
+        assert f"curves {row['metric']} value" in compared[row["stage"]]
+    assert {"codes test counts", "tokens-test.npy", "reconstructions.png"} <= compared["encode"]
+    assert {"protocols k", "neighbours.png", "runs split_hash"} <= compared["score"]
+
+
+def test_the_images_tell_channels_splits_and_order_apart(finished):
+    images = jobs.queued(finished)["seed 42"].images
+    splits = [images.train, images.val, images.test]
+    assert [len(split) % 32 for split in splits] == [10, 22, 2]  # no multiple of any batch
+    pixels = np.concatenate(splits)
+    assert len({image.tobytes() for image in pixels}) == 770
+    assert len(set(pixels.std(axis=(0, 1, 2)).round())) == 3
+    across, down = (np.abs(np.diff(pixels.astype(int), axis=axis)).mean() for axis in (2, 1))
+    assert across > 1.05 * down  # a ramp along the columns
