@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from collapsebench.job.order import Order
 from collapsebench.job.workspace import Workspace
 from collapsebench.plan import resolve
 from collapsebench.plan.grid import Point
@@ -90,7 +91,12 @@ def workspace(data_root: Path):
     def make(job: Job, results: Path) -> Workspace:
         folder = job.queue(results)
         return Workspace(
-            Job.load(folder), folder, results, torch.device("cpu"), threads=1, data_root=data_root
+            Job.load(folder),
+            folder,
+            results,
+            torch.device("cpu"),
+            1,
+            Order(data_root=data_root),
         )
 
     return make

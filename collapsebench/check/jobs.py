@@ -28,6 +28,7 @@ from collapsebench.check.verdicts import MISSING, WORSE, Finding
 from collapsebench.fidelity.scoring import PROVENANCE
 from collapsebench.job import runner
 from collapsebench.job.model import DiscreteVAE
+from collapsebench.job.order import Order
 from collapsebench.job.workspace import Workspace
 from collapsebench.plan import registry, resolve
 from collapsebench.plan.grid import Grid, with_overrides
@@ -153,7 +154,8 @@ def queued(folder: Path) -> dict[str, DoubleWorkspace]:
 def _workspace(job: Job, folder: Path) -> DoubleWorkspace:
     results = folder / "results"
     own = job.queue(results)
-    return DoubleWorkspace(Job.load(own), own, results, CPU, 1, data_root=folder / "data")
+    order = Order(data_root=folder / "data")
+    return DoubleWorkspace(Job.load(own), own, results, CPU, 1, order)
 
 
 def work(workspace: Workspace, stages: Sequence[str] = STAGES) -> None:

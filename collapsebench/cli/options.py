@@ -107,6 +107,11 @@ def choice(
     )
 
 
+def absolute(path: Path | None) -> Path | None:
+    """A path that holds in any working directory."""
+    return None if path is None else path.expanduser().resolve()
+
+
 def numbers(option: str, text: str) -> tuple[int, ...]:
     """``256,512`` -> (256, 512)."""
     try:

@@ -27,11 +27,12 @@ from collapsebench.cli.options import (
     SeedList,
     Set,
     Sizes,
+    absolute,
     choice,
     how,
     show,
 )
-from collapsebench.settings import FILES, STAGES
+from collapsebench.settings import FILES
 
 
 @app.command("list")
@@ -72,7 +73,7 @@ def run(
     gpus: Annotated[str | None, how(help="Like 0,1; '' for none. Default: all.")] = None,
     jobs_per_gpu: Annotated[int, how(help="Jobs at a time on each GPU.", min=1)] = 1,
     timeout: Annotated[str | None, how(help="Per task, like 90m or 24h.")] = None,
-    checkpoint: Annotated[str | None, how(help="How often, like 5m; else 60s.")] = None,
+    checkpoint: Annotated[str, how(help="How often, like 5m.")] = "60s",
     until: Annotated[str | None, how(help="Start nothing after this time, like 09:00.")] = None,
     budget: Annotated[str | None, how(help="Start nothing after this long, like 8h.")] = None,
     retries: Annotated[int, how(help="Try errors and time-outs again, so often.", min=0)] = 0,
@@ -90,38 +91,32 @@ def run(
     ] = False,
 ) -> None:  # fmt: skip
     """Run what a grid is missing: train, encode, prior, sample, score."""
-    from collapsebench.launch import start
+    from collapsebench.job.order import Order
+    from collapsebench.launch import limits, start
 
     chosen = choice(grid, scale, method, network, dataset, codebook_size, code_dim, seed, seeds,
                     set_, only, data_root)  # fmt: skip
-    options = start.Options(
-        slots=slots, gpus=None if gpus is None else tuple(g for g in gpus.split(",") if g),
-        jobs_per_gpu=jobs_per_gpu, timeout=timeout, until=until, budget=budget,
-        checkpoint=checkpoint, retries=retries, fail_fast=fail_fast, launcher=launcher, wait=wait,
-        dry_run=dry_run, yes=yes, debug=debug, weights=inception_weights,
+    order = Order(
+        limit_s=0.0 if timeout is None else limits.seconds("--timeout", timeout),
+        checkpoint_s=limits.seconds("--checkpoint", checkpoint),
+        data_root=absolute(data_root), weights=absolute(inception_weights),
         allow_unverified_weights=allow_unverified_weights,
+    )  # fmt: skip
+    options = start.Options(
+        order=order, slots=slots,
+        gpus=None if gpus is None else tuple(g for g in gpus.split(",") if g),
+        jobs_per_gpu=jobs_per_gpu, until=limits.deadline(until, budget), retries=retries,
+        fail_fast=fail_fast, launcher=launcher, wait=wait, dry_run=dry_run, yes=yes, debug=debug,
     )  # fmt: skip
     raise SystemExit(start.run(chosen, results, options, sys.argv))
 
 
 @app.command(hidden=True)
-def job(
-    folder: Path,
-    stages: Annotated[str, typer.Option()] = ",".join(STAGES),
-    threads: Annotated[int, typer.Option()] = 0,
-    launcher: Annotated[str, typer.Option()] = "local",
-    launcher_job: Annotated[str, typer.Option()] = "",
-    limit_s: Annotated[float, typer.Option()] = 0.0,
-    wait: Annotated[bool, typer.Option("--wait")] = False,
-    parent: Annotated[int, typer.Option()] = 0,
-    checkpoint_s: Annotated[float, typer.Option()] = 60.0,
-) -> None:
-    """Run what one job is missing; what launchers start."""
+def job(folder: Path) -> None:
+    """Run what one job is missing, as the order.json in its folder says; what launchers start."""
     from collapsebench.job import process
 
-    order = process.Order(folder, tuple(stages.split(",")), threads, launcher, launcher_job,
-                       limit_s, wait, parent, checkpoint_s)  # fmt: skip
-    raise SystemExit(process.main(order))
+    raise SystemExit(process.main(folder))
 
 
 @app.command()

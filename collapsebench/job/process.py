@@ -7,62 +7,32 @@ import os
 import signal
 import subprocess
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 
+from collapsebench.job.order import Order
 from collapsebench.job.stop import Stop
 from collapsebench.plan.job import Job
 from collapsebench.results import provenance, tables
 from collapsebench.results.claims import Taken
 from collapsebench.results.folder import LOG, THREADS
-from collapsebench.settings import STAGES
 
-CHECKPOINT_S = 60.0
 TAKEN = 4  # exit code: somebody else works on this job
 EXIT_CODES = {"done": 0, "diverged": 0, "incompatible": 0, "interrupted": 3, "timeout": 5,
               "cancelled": 6, "out_of_memory": 7, "error": 8}  # fmt: skip
 M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4  # malloc.h
-ALLOW_UNVERIFIED = "COLLAPSEBENCH_ALLOW_UNVERIFIED_WEIGHTS"
 
 
-@dataclass(frozen=True)
-class Order:
-    """How to run one job; a launcher writes it as a command, the job's process reads it.
-
-    Attributes:
-        threads: of the processor; 0 = all there are.
-        launcher_job: the id that the launcher's scheduler gave.
-        limit_s: wall time after which the job ends as ``timeout``; 0 = none.
-        wait: wait for another process that works on the job, instead of ending at once.
-        parent: process id whose end ends the job, or 0.
-        checkpoint_s: seconds between two checkpoints.
-    """
-
-    folder: Path
-    stages: tuple[str, ...] = STAGES
-    threads: int = 0
-    launcher: str = "local"
-    launcher_job: str = ""
-    limit_s: float = 0.0
-    wait: bool = False
-    parent: int = 0
-    checkpoint_s: float = CHECKPOINT_S
-
-    def command(self) -> list[str]:
-        """The command line of the job's process."""
-        words = [sys.executable, "-m", "collapsebench", "job", str(self.folder)]
-        words += ["--stages", ",".join(self.stages), "--threads", str(self.threads)]
-        words += ["--launcher", self.launcher, "--launcher-job", self.launcher_job]
-        words += ["--limit-s", str(self.limit_s), "--parent", str(self.parent)]
-        words += ["--checkpoint-s", str(self.checkpoint_s)]
-        return [*words, "--wait"] if self.wait else words
+def command(folder: Path) -> list[str]:
+    """The command line of a job's process."""
+    return [sys.executable, "-m", "collapsebench", "job", str(folder)]
 
 
-def spawn(order: Order, environment: dict[str, str]) -> subprocess.Popen[bytes]:
-    """Starts the job's process, its output at the end of the job's ``log.txt``."""
-    with (order.folder / LOG).open("ab") as log:
+def spawn(folder: Path, order: Order, environment: dict[str, str]) -> subprocess.Popen[bytes]:
+    """Starts the job's process under an order, its output at the end of the job's ``log.txt``."""
+    order.write(folder)
+    with (folder / LOG).open("ab") as log:
         return subprocess.Popen(
-            order.command(),
+            command(folder),
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,
@@ -71,15 +41,14 @@ def spawn(order: Order, environment: dict[str, str]) -> subprocess.Popen[bytes]:
         )
 
 
-def main(order: Order) -> int:
-    """Runs stages of the job in ``order.folder`` (``<results>/jobs/<id>``); returns the exit code.
+def main(folder: Path) -> int:
+    """Runs the job in ``<results>/jobs/<id>`` as it was ordered; returns the exit code.
 
     Raises:
-        UserError: not a job's folder.
+        UserError: not a job's folder, or an order that cannot be read.
     """
-    folder = order.folder
-    job = Job.load(folder)
-    stop = Stop(folder, order.limit_s, order.parent)
+    job, order = Job.load(folder), Order.read(folder)
+    stop = Stop(folder, order.limit_s, os.getppid() if order.bound else 0)
     # Slurm warns every process of a step; the array element passes it on to us as SIGTERM.
     signal.signal(signal.SIGUSR2, signal.SIG_IGN)
     threads = first_threads(folder, order.threads or provenance.cores())
@@ -97,11 +66,8 @@ def main(order: Order) -> int:
         results=folder.parent.parent,
         device=torch.device("cuda" if torch.cuda.is_available() else "cpu"),
         threads=threads,
+        order=order,
         stop=stop,
-        launcher=order.launcher,
-        launcher_job=order.launcher_job,
-        checkpoint_every_s=order.checkpoint_s,
-        allow_unverified_weights=bool(os.environ.get(ALLOW_UNVERIFIED)),
     )
     stop.lost = lambda: workspace.claim is not None and workspace.claim.lost
     try:

@@ -54,7 +54,7 @@ def train_stage(workspace: Workspace) -> Result:
         report=lambda step, values: workspace.report("train", step, settings.steps, values),
         stop=lambda: bool(workspace.stop()),
         checkpoint=workspace.checkpoint("train"),
-        checkpoint_every_s=workspace.checkpoint_every_s,
+        checkpoint_s=workspace.order.checkpoint_s,
     )
     weights = {k: v.contiguous() for k, v in model.state_dict().items()}
     tables.replace_atomically(
@@ -119,7 +119,7 @@ def prior_stage(workspace: Workspace) -> Result:
         seed=job.seed,
         device=workspace.device,
         checkpoint=workspace.checkpoint("prior"),
-        checkpoint_every_s=workspace.checkpoint_every_s,
+        checkpoint_s=workspace.order.checkpoint_s,
         progress=lambda done, total, values: workspace.progress("prior", done, total, values),
     )
     weights = {k: v.contiguous() for k, v in fitted.model.state_dict().items()}
@@ -190,7 +190,7 @@ def sample_stage(workspace: Workspace) -> Result:
 
 def score_stage(workspace: Workspace) -> Result:
     """Reconstructions and samples -> distances from the training images, under a protocol."""
-    settings = workspace.job.group("score")
+    settings, order = workspace.job.group("score"), workspace.order
     reference, samples = (
         workspace.images.train,
         np.load(workspace.folder / folder.SAMPLES, mmap_mode="r"),
@@ -207,7 +207,9 @@ def score_stage(workspace: Workspace) -> Result:
         None if facts else samples,
         settings,
         extractor=fidelity.load_extractor(
-            settings.extractor, allow_unverified=workspace.allow_unverified_weights
+            settings.extractor,
+            order.weights,
+            allow_unverified=order.allow_unverified_weights,
         ),
         cache=workspace.results / "cache" / "references",
         reference_hash=workspace.images.content_hash,

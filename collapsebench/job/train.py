@@ -58,7 +58,7 @@ def fit(
     report: Report = lambda step, values: None,
     stop: Callable[[], bool] = lambda: False,
     checkpoint: Path | None = None,
-    checkpoint_every_s: float = 60.0,
+    checkpoint_s: float = 60.0,
 ) -> State:
     """Trains ``model`` in place on images (N, H, W, 3) uint8 and returns its curve.
 
@@ -66,7 +66,7 @@ def fit(
         probe: further curve values, measured at each point; must draw no random number.
         report: called at each point with its step and values.
         stop: asked before each step; True writes the checkpoint and raises ``Interrupted``.
-        checkpoint: a file to resume from, and to write every ``checkpoint_every_s`` seconds.
+        checkpoint: a file to resume from, and to write every ``checkpoint_s`` seconds.
 
     Raises:
         Diverged: the loss is not finite, or after 2 000 steps the mean squared error between two
@@ -100,7 +100,7 @@ def fit(
     while state.step < settings.steps:
         # Stop or save.
         stopped = stop()
-        due = time.monotonic() - saved > checkpoint_every_s
+        due = time.monotonic() - saved > checkpoint_s
         if checkpoint is not None and (stopped or due):
             state.window = window.tolist()
             save(checkpoint, model, optimizer, state)

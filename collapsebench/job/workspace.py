@@ -19,6 +19,7 @@ from safetensors.torch import load_file
 from collapsebench.datasets import Images, data_root
 from collapsebench.job import train
 from collapsebench.job.model import DiscreteVAE, build
+from collapsebench.job.order import Order
 from collapsebench.plan import registry
 from collapsebench.plan.job import Job
 from collapsebench.results import provenance
@@ -38,11 +39,11 @@ SHOWN = ("loss", "mse", "perplexity", "usage", "prior_loss", "prior_held_out")
 
 @dataclass
 class Workspace:
-    """The work workspace of one job.
+    """What one job works with.
 
     Attributes:
+        threads: of the processor, as the job began with them.
         stop: asked often; "" to go on, or the status to end the stage with, its checkpoint written.
-        launcher_job: the id that the launcher's scheduler gave, if any.
         error: the exception behind status ``error``.
         started: clock and time of the current stage.
     """
@@ -52,12 +53,8 @@ class Workspace:
     results: Path
     device: torch.device
     threads: int
+    order: Order = field(default_factory=Order)
     stop: Callable[[], str] = lambda: ""
-    launcher: str = "local"
-    launcher_job: str = ""
-    data_root: Path | None = None
-    allow_unverified_weights: bool = False
-    checkpoint_every_s: float = 60.0
     error: Exception | None = None
     claim: Claim | None = None
     started: dict[str, Any] = field(default_factory=dict)
@@ -66,7 +63,7 @@ class Workspace:
     def images(self) -> Images:
         """The dataset's three splits."""
         dataset = registry.dataset(self.job.files.get("dataset", self.job.dataset))
-        return dataset.load(self.job.group("data"), data_root(self.data_root))
+        return dataset.load(self.job.group("data"), data_root(self.order.data_root))
 
     def fresh_model(self) -> DiscreteVAE:
         """The job's model as its seed makes it."""
@@ -141,8 +138,8 @@ class Workspace:
             "threads": self.threads,
             "deterministic": not cuda,
             "tf32": torch.backends.cudnn.allow_tf32 if cuda else False,
-            "launcher": self.launcher,
-            "launcher_job": self.launcher_job,
+            "launcher": self.order.launcher,
+            "launcher_job": self.order.launcher_job,
             "data_hash": self.images.content_hash if "images" in self.__dict__ else None,
             "split_hash": self.images.split_hash if "images" in self.__dict__ else None,
             "settings": json.dumps(self.job.settings, sort_keys=True),

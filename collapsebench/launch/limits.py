@@ -11,14 +11,12 @@ from collapsebench.settings import UserError
 UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
-def seconds(option: str, text: str | None) -> float | None:
-    """``90m`` -> 5400.0; None stays None.
+def seconds(option: str, text: str) -> float:
+    """``90m`` -> 5400.0.
 
     Raises:
         UserError: not a number and a unit.
     """
-    if text is None:
-        return None
     found = re.fullmatch(r"(\d+(?:\.\d+)?)([smhd])", text)
     if not found:
         raise UserError(f"{option} {text!r} must be a number and s, m, h or d, like 90m")
@@ -32,8 +30,8 @@ def deadline(until: str | None, budget: str | None) -> float | None:
         UserError: either is not of its form.
     """
     ends = []
-    if (length := seconds("--budget", budget)) is not None:
-        ends.append(time.time() + length)
+    if budget is not None:
+        ends.append(time.time() + seconds("--budget", budget))
     if until is not None:
         ends.append(clock(until))
     return min(ends, default=None)

@@ -6,10 +6,11 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from collapsebench.job.process import CHECKPOINT_S, TAKEN, Order, spawn
+from collapsebench.job.order import Order
+from collapsebench.job.process import TAKEN, spawn
 from collapsebench.job.stop import Signals
 from collapsebench.launch.outcomes import record, status_of
 from collapsebench.launch.tasks import Slot, Task, again
@@ -27,18 +28,16 @@ class Rules:
     """When to stop and what to try again.
 
     Attributes:
-        timeout_s: wall time after which a task ends with status ``timeout``.
+        order: what every job is told.
         retries: how often an error or a time-out is tried again.
         fail_fast: start nothing more after a first failure.
         until: ``time.time()`` after which nothing more is started.
-        checkpoint_s: seconds between two checkpoints of a job.
     """
 
-    timeout_s: float | None = None
+    order: Order = field(default_factory=Order)
     retries: int = 0
     fail_fast: bool = False
     until: float | None = None
-    checkpoint_s: float = CHECKPOINT_S
 
 
 @dataclass
@@ -193,23 +192,21 @@ class Crew:
     def _start(self, task: Task, slot: Slot) -> None:
         folder = task.job.queue(self.results)
         (folder / CANCEL).unlink(missing_ok=True)
-        order = Order(
-            folder,
-            task.stages,
+        order = replace(
+            self.rules.order,
+            stages=task.stages,
             threads=slot.threads,
-            limit_s=self.rules.timeout_s or 0.0,
-            checkpoint_s=self.rules.checkpoint_s,
             wait=claims.holder(folder) is not None,  # a dead one of another host: wait and see
         )
         place = {"OMP_NUM_THREADS": str(slot.threads), "CUDA_VISIBLE_DEVICES": slot.gpu}
-        process = spawn(order, place)
+        process = spawn(folder, order, place)
         self.free.remove(slot)
         self.running.append(Running(task, process, slot, time.monotonic()))
         self.on_event(("started", task.job, "running"))
 
     def _overdue(self, r: Running) -> bool:
-        limit = self.rules.timeout_s
-        return limit is not None and time.monotonic() - r.began > limit + GRACE_S
+        limit = self.rules.order.limit_s
+        return limit > 0 and time.monotonic() - r.began > limit + GRACE_S
 
     def _outcome(self, ended: Running) -> str:
         """The status of an ended process; one that died without a word leaves a row all the same.
@@ -223,7 +220,7 @@ class Crew:
         if self.told:
             return "interrupted"
         if self._overdue(ended):
-            limit = self.rules.timeout_s or 0.0
+            limit = self.rules.order.limit_s
             return self._fail(task, "timeout", f"killed {GRACE_S:.0f} s after {limit:.0f} s")
         return self._fail(task, "error", f"killed by {signal.Signals(-code).name}")
 

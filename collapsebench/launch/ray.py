@@ -11,7 +11,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from collapsebench.job.process import Order, spawn
+from collapsebench.job.order import Order
+from collapsebench.job.process import spawn
 from collapsebench.job.stop import Signals
 from collapsebench.launch import site
 from collapsebench.launch.local import Event, Rules
@@ -74,16 +75,12 @@ def connect(cluster: site.Ray) -> Any:
     return ray
 
 
-def carry(order: Order) -> int:
-    """Runs in a worker: one job process, ended gently if the worker is told to stop.
-
-    Args:
-        order: what to run; waits for the claim of a process that may be dead.
-    """
+def carry(folder: Path, order: Order) -> int:
+    """Runs in a worker: one job process, ended gently if the worker is told to stop."""
     import ray
 
     task_id = ray.get_runtime_context().get_task_id() or ""
-    process = spawn(replace(order, launcher_job=task_id, parent=os.getpid()), {})
+    process = spawn(folder, replace(order, launcher_job=task_id), {})
     try:
         while process.poll() is None:
             time.sleep(POLL_S)
@@ -122,14 +119,13 @@ class Fleet:
     def start(self, task: Task) -> None:
         """Hands a task to the cluster."""
         gpus = self.cluster.gpus_per_job
-        order = Order(
-            task.job.queue(self.results).resolve(),
-            task.stages,
+        order = replace(
+            self.rules.order,
+            stages=task.stages,
             threads=max(1, int(self.cluster.cpus_per_job)),
             launcher="ray",
-            limit_s=self.rules.timeout_s or 0.0,
-            checkpoint_s=self.rules.checkpoint_s,
-            wait=True,
+            wait=True,  # for the claim of a process that may be dead
+            bound=True,
         )
         remote = self.ray.remote(carry).options(
             num_gpus=math.ceil(gpus) if task.alone else gpus,
@@ -137,7 +133,7 @@ class Fleet:
             max_retries=self.cluster.losses,
             name=f"{task.job.job_id} {','.join(task.stages)}",
         )
-        self.running[remote.remote(order)] = task
+        self.running[remote.remote(task.job.queue(self.results).resolve(), order)] = task
         self.on_event(("started", task.job, "running"))
 
     def stop(self, told: int) -> None:

@@ -21,7 +21,8 @@ from typing import Any
 
 import psutil
 
-from collapsebench.job.process import Order, spawn
+from collapsebench.job.order import Order
+from collapsebench.job.process import command, spawn
 from collapsebench.launch import limits, site
 from collapsebench.launch.tasks import FIRST, Task
 from collapsebench.plan import costs
@@ -39,17 +40,18 @@ class Work:
     def __init__(self, notice_s: int):
         self.notice_s = notice_s
 
-    def __call__(self, order: Order) -> int:
+    def __call__(self, folder: Path, order: Order) -> int:
         """Runs the job's process; returns its exit code."""
         import submitit
 
-        process = spawn(replace(order, launcher_job=submitit.JobEnvironment().job_id), {})
+        job_id = submitit.JobEnvironment().job_id
+        process = spawn(folder, replace(order, launcher_job=job_id), {})
         self.pid = process.pid
         while process.poll() is None:  # a warning arrives in here
             time.sleep(0.5)
         return process.returncode
 
-    def checkpoint(self, order: Order) -> Any:
+    def checkpoint(self, folder: Path, order: Order) -> Any:
         """Called at the scheduler's warning: ends the process gently, to be queued again."""
         import submitit
 
@@ -57,7 +59,7 @@ class Work:
             process = psutil.Process(self.pid)
             process.send_signal(signal.SIGTERM)
             process.wait(self.notice_s)
-        return submitit.helpers.DelayedSubmission(Work(self.notice_s), order)
+        return submitit.helpers.DelayedSubmission(Work(self.notice_s), folder, order)
 
 
 @dataclass(frozen=True)
@@ -83,9 +85,8 @@ def arrays(todo: Sequence[Task], results: Path, slurm: site.Slurm) -> list[Array
 
 def wall_hours(estimate_s: float, slurm: site.Slurm) -> int:
     """Hours to ask for: the site's, else the smallest class that holds twice the estimate."""
-    fixed = limits.seconds(f"{site.FILE}, slurm.time", slurm.time or None)
-    if fixed is not None:
-        return math.ceil(fixed / 3600)
+    if slurm.time:
+        return math.ceil(limits.seconds(f"{site.FILE}, slurm.time", slurm.time) / 3600)
     wanted = MARGIN * estimate_s / 3600
     return next((hours for hours in CLASSES_H if hours >= wanted), CLASSES_H[-1])
 
@@ -127,9 +128,15 @@ def submit(todo: Sequence[Task], results: Path, order: Order) -> list[str]:
         after = first if array.stages != FIRST[0] else []
         executor.parameters = {}
         executor.update_parameters(**parameters(array, slurm, after))
-        orders = [_order(task, results, order, slurm) for task in array.tasks]
+        folders = [task.job.queue(results).resolve() for task in array.tasks]
+        orders = [
+            replace(
+                order, stages=task.stages, threads=slurm.cpus_per_task, launcher="slurm", wait=True
+            )
+            for task in array.tasks
+        ]
         try:
-            queued = executor.map_array(Work(slurm.notice_s), orders)
+            queued = executor.map_array(Work(slurm.notice_s), folders, orders)
         except (submitit.core.utils.FailedJobError, OSError) as error:
             raise UserError(f"Slurm refuses: {str(error).strip()}") from None
         for task, job in zip(array.tasks, queued, strict=True):
@@ -139,17 +146,15 @@ def submit(todo: Sequence[Task], results: Path, order: Order) -> list[str]:
     return ids
 
 
-def scripts(todo: Sequence[Task], results: Path, order: Order) -> str:
+def scripts(todo: Sequence[Task], results: Path) -> str:
     """The sbatch script of each array, as it would be submitted."""
     submitit, slurm = _submitit(), site.load(results).slurm
     found = []
     for array in arrays(todo, results, slurm):
-        folder = (results / "jobs" / "JOB").resolve()
-        command = replace(order, folder=folder, stages=array.tasks[0].stages).command()
         # Private, but the one place that knows the script before there is a cluster to ask.
         found.append(
             submitit.slurm.slurm._make_sbatch_string(
-                " ".join(command),
+                " ".join(command((results / "jobs" / "JOB").resolve())),
                 results.resolve() / "slurm",
                 map_count=len(array.tasks),
                 **parameters(array, slurm),
@@ -214,11 +219,6 @@ def cancel(folder: Path) -> list[str]:
         subprocess.run(["scancel", "--quiet", *ids], check=False)
     (folder / "queued.json").unlink(missing_ok=True)
     return ids
-
-
-def _order(task: Task, results: Path, order: Order, slurm: site.Slurm) -> Order:
-    folder = task.job.queue(results).resolve()
-    return replace(order, folder=folder, stages=task.stages, threads=slurm.cpus_per_task)
 
 
 def _submitit() -> Any:

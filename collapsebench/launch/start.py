@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import os
 import shlex
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from collapsebench.datasets import data_root
 from collapsebench.job import process
+from collapsebench.job.order import Order
 from collapsebench.launch import devices, local, ray, site, slurm, tasks
 from collapsebench.launch.board import Board, duration, name
-from collapsebench.launch.limits import deadline, seconds
 from collapsebench.launch.tasks import Task
 from collapsebench.plan import forecast as plans
 from collapsebench.plan.grid import Grid
@@ -34,17 +32,18 @@ class Options:
     Attributes:
         slots: jobs at a time on the processor; None = one a core, at most 4.
         gpus: which GPUs; None = all there are, () = none.
-        timeout, until, budget: "24h", "09:00", "8h".
+        order: what every job is told.
+        until: ``time.time()`` after which nothing more is started.
+        retries: how often an error or a time-out is tried again.
+        fail_fast: start nothing more after a first failure.
         wait: stay until what was queued has ended.
     """
 
+    order: Order = field(default_factory=Order)
     slots: int | None = None
     gpus: tuple[str, ...] | None = None
     jobs_per_gpu: int = 1
-    timeout: str | None = None
-    until: str | None = None
-    budget: str | None = None
-    checkpoint: str | None = None
+    until: float | None = None
     retries: int = 0
     fail_fast: bool = False
     launcher: str = "local"
@@ -52,8 +51,6 @@ class Options:
     dry_run: bool = False
     yes: bool = False
     debug: bool = False
-    weights: Path | None = None
-    allow_unverified_weights: bool = False
 
 
 def run(choice: plans.Choice, results: Path, options: Options, argv: Sequence[str]) -> int:
@@ -67,20 +64,20 @@ def run(choice: plans.Choice, results: Path, options: Options, argv: Sequence[st
     if options.launcher not in LAUNCHERS:
         known = did_you_mean(options.launcher, LAUNCHERS)
         raise UserError(f"--launcher: unknown launcher {options.launcher!r}{known}")
-    set_environment(choice, options)
     grid, jobs = choice.jobs()
-    found = plans.plan(grid, jobs, results, devices.kind(gpus(options)), choice.data_root)
+    device, order = devices.kind(gpus(options)), options.order
+    found = plans.plan(grid, jobs, results, device, order.data_root, order.weights)
     todo = slurm.without_queued(tasks.tasks(jobs, results), results)
     if options.dry_run or (found.lacking and todo):
         plans.show(found)
         if options.dry_run and options.launcher == "slurm":
-            print(slurm.scripts(todo, results, order(options)))
+            print(slurm.scripts(todo, results))
         return 0 if options.dry_run else 2
     if todo and not options.yes and found.total_hours > plans.ASK_ABOVE_HOURS and not ask(found):
         return 2
     grids.write(results, record(grid, jobs, argv))
     if options.debug:
-        return in_this_process(todo, results)
+        return in_this_process(todo, results, order)
     return carry_out(grid.name, jobs, todo, results, options)
 
 
@@ -118,7 +115,7 @@ def run_ray(title: str, todo: Sequence[Task], results: Path, options: Options) -
 
 def run_slurm(title: str, todo: Sequence[Task], results: Path, options: Options) -> dict[str, str]:
     """Queued in Slurm; see ``slurm.submit``."""
-    ids = slurm.submit(todo, results, order(options))
+    ids = slurm.submit(todo, results, options.order)
     print(f"{title}: {len(todo)} tasks queued in Slurm as {', '.join(ids)}", flush=True)
     if options.wait:
         slurm.wait(ids)
@@ -131,31 +128,8 @@ LAUNCHERS = {"local": run_local, "slurm": run_slurm, "ray": run_ray}
 
 
 def rules(options: Options) -> local.Rules:
-    """Limits and retries, parsed."""
-    return local.Rules(
-        timeout_s=seconds("--timeout", options.timeout),
-        retries=options.retries,
-        fail_fast=options.fail_fast,
-        until=deadline(options.until, options.budget),
-        checkpoint_s=checkpoint_s(options),
-    )
-
-
-def order(options: Options) -> process.Order:
-    """What a queued job is told, but for its folder and stages."""
-    return process.Order(
-        Path(),
-        launcher="slurm",
-        limit_s=seconds("--timeout", options.timeout) or 0.0,
-        wait=True,
-        checkpoint_s=checkpoint_s(options),
-    )
-
-
-def checkpoint_s(options: Options) -> float:
-    """Seconds between two checkpoints."""
-    found = seconds("--checkpoint", options.checkpoint)
-    return process.CHECKPOINT_S if found is None else found
+    """Limits and retries."""
+    return local.Rules(options.order, options.retries, options.fail_fast, options.until)
 
 
 def gpus(options: Options) -> tuple[str, ...]:
@@ -166,16 +140,6 @@ def gpus(options: Options) -> tuple[str, ...]:
 def default_slots(tasks: int) -> int:
     """Small jobs run fastest on a core each; a job takes about 1 GB, hence at most 4."""
     return max(1, min(provenance.cores(), tasks, 4))
-
-
-def set_environment(choice: plans.Choice, options: Options) -> None:
-    """What job processes inherit: where data and weights lie."""
-    if choice.data_root is not None:
-        os.environ["COLLAPSEBENCH_DATA"] = str(data_root(choice.data_root).resolve())
-    if options.weights is not None:
-        os.environ["COLLAPSEBENCH_INCEPTION_WEIGHTS"] = str(options.weights.resolve())
-    if options.allow_unverified_weights:
-        os.environ[process.ALLOW_UNVERIFIED] = "1"
 
 
 def ask(found: plans.Plan) -> bool:
@@ -201,7 +165,7 @@ def record(grid: Grid, jobs: Sequence[Job], argv: Sequence[str]) -> dict[str, An
     }
 
 
-def in_this_process(todo: Sequence[Task], results: Path) -> int:
+def in_this_process(todo: Sequence[Task], results: Path, order: Order) -> int:
     """Everything in one process; an exception in a stage shows its whole traceback."""
     import torch
 
@@ -213,7 +177,7 @@ def in_this_process(todo: Sequence[Task], results: Path) -> int:
         device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         threads = process.first_threads(folder, provenance.cores())
         torch.set_num_threads(threads)
-        workspace = Workspace(Job.load(folder), folder, results, device, threads)
+        workspace = Workspace(Job.load(folder), folder, results, device, threads, order)
         runner.run(workspace, task.stages)
         if workspace.error is not None:
             raise workspace.error

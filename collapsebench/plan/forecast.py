@@ -119,8 +119,20 @@ class Plan:
         return {"grid": self.grid.name, "scale": self.grid.scale, "jobs": listed} | values
 
 
-def plan(grid: Grid, jobs: list[Job], results: Path, device: str, root: Path | None) -> Plan:
+def plan(
+    grid: Grid,
+    jobs: list[Job],
+    results: Path,
+    device: str,
+    root: Path | None,
+    weights: Path | None = None,
+) -> Plan:
     """Counts and costs of what is missing.
+
+    Args:
+        device: whose hours, a key of ``costs.RATES``.
+        root: where datasets lie, or None to look in the usual places.
+        weights: an Inception weights file, or None to look in the usual places.
 
     Raises:
         UserError: an unknown device.
@@ -142,7 +154,7 @@ def plan(grid: Grid, jobs: list[Job], results: Path, device: str, root: Path | N
             found.hours[stage] = found.hours.get(stage, 0.0) + hours
         found.gigabytes += count * costs.gigabytes(job, left)
     found.measured = known / total if total else 1.0
-    found.lacking = lacking(jobs, done, root)
+    found.lacking = lacking(jobs, done, root, weights)
     found.beside = beside(jobs, results)
     return found
 
@@ -170,7 +182,9 @@ def beside(jobs: Sequence[Job], results: Path) -> dict[str, str]:
     return found
 
 
-def lacking(jobs: Iterable[Job], done: Finished, root: Path | None) -> list[str]:
+def lacking(
+    jobs: Iterable[Job], done: Finished, root: Path | None, weights: Path | None
+) -> list[str]:
     """One line per dataset or weights file that missing stages need and that is not there."""
     needs = [(job, left) for job in jobs if (left := pending(job, done))]
     read = {_data_of(job): job for job, _ in needs}
@@ -182,7 +196,7 @@ def lacking(jobs: Iterable[Job], done: Finished, root: Path | None) -> list[str]
         from collapsebench.fidelity import inception_weights
 
         try:
-            inception_weights(None)
+            inception_weights(weights)
         except UserError as error:
             lines.append(str(error))
     return list(dict.fromkeys(line for line in lines if line))

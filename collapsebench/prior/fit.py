@@ -71,7 +71,7 @@ def fit(
     seed: int,
     device: torch.device,
     checkpoint: Path | None = None,
-    checkpoint_every_s: float = 60.0,
+    checkpoint_s: float = 60.0,
     progress: Progress = lambda step, steps, values: None,
 ) -> Fitted:
     """Trains a prior on token grids (N, H, W) or (N, H, W, Q) by cross-entropy, nats per token.
@@ -80,7 +80,7 @@ def fit(
     dropped (rosinality, train_pixelsnail.py).
 
     Args:
-        checkpoint: a file to resume from and to write every ``checkpoint_every_s`` seconds; one
+        checkpoint: a file to resume from and to write every ``checkpoint_s`` seconds; one
             left by other tokens, settings or seed is ignored. Removing it is the caller's part.
         progress: called after each step with steps done, steps asked for and the values of the
             last finished epoch; what it raises ends the fit, its checkpoint written.
@@ -125,7 +125,7 @@ def fit(
                 progress(state.step, steps, state.curve[-1][1] if state.curve else {})
                 stopped = False
             finally:
-                due = stopped or time.monotonic() - saved > checkpoint_every_s
+                due = stopped or time.monotonic() - saved > checkpoint_s
                 if checkpoint is not None and due:
                     state.losses = finite(losses[: i + 1], state.step)
                     save(checkpoint, identity, model, optimizer, state)

@@ -10,6 +10,7 @@ from typing import Any
 from collapsebench.results import tables
 
 JOB = "job.json"  # the job as plain data
+ORDER = "order.json"  # what the launcher tells it
 THREADS = "threads"  # of its first start
 CANCEL = "cancel"  # a file of this name asks whoever runs the job to end it
 LOG = "log.txt"  # what its processes printed

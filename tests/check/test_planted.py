@@ -141,8 +141,8 @@ def test_a_fault_that_stages_share_is_laid_at_the_first_ones_door(stored_jobs):
     (finding,) = jobs.common_cause(stored_jobs, changed)
     assert (finding.subject, finding.verdict) == ("encode", "worse")
     assert finding.text == (
-        "prior, score read what it leaves: look here; bump IMPLEMENTATIONS['encode'] in "
-        "plan/resolve.py"
+        "prior, score read what it leaves: look here; bump the implementation of stage 'encode' in "
+        "settings.py"
     )
     assert jobs.common_cause(stored_jobs, worse(stored_jobs, "prior, seed 42")) == []
 

@@ -51,11 +51,17 @@ def test_a_failing_user_method_is_reported_with_its_log_and_exit_code_1(call, tm
     assert call("new-method", "my_vq").returncode == 0
     path = tmp_path / "my_vq.py"
     path.write_text(path.read_text().replace("flat = z_e", "flat = z_f"))
-    ended = call("run", "--grid", "tiny.toml", "-m", "my_vq.py", "-m", "vq_vae")
+    flags = ["--timeout", "2h", "--checkpoint", "90s", "--data-root", "elsewhere"]
+    ended = call("run", "--grid", "tiny.toml", "-m", "my_vq.py", "-m", "vq_vae", *flags)
     assert ended.returncode == 1
     assert "NameError: name 'z_f' is not defined" in ended.stdout
     assert 'my_vq.py", line' in ended.stdout
     assert "tiny: 1 of 2 jobs complete" in ended.stdout  # one failure stops nothing
+    for path in (tmp_path / "results" / "jobs").glob("*/order.json"):
+        order = json.loads(path.read_text())
+        assert (order["limit_s"], order["checkpoint_s"]) == (7200, 90)
+        assert order["data_root"] == str(tmp_path / "elsewhere")
+    assert list((tmp_path / "elsewhere").iterdir())  # where the images were prepared
 
 
 def test_debug_raises_where_it_broke(call, tmp_path):

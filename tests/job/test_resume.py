@@ -11,7 +11,7 @@ import time
 import pandas as pd
 import pytest
 
-from collapsebench.job.process import EXIT_CODES, TAKEN, Order
+from collapsebench.job.process import EXIT_CODES, TAKEN
 from collapsebench.results import claims, tables
 from tests.conftest import ALL
 from tests.launch.jobs_at_work import assert_committed_once, ended, numbers, start
@@ -29,7 +29,7 @@ def whole(tmp_path_factory, data_root):
     point = Point("gs_vq_vae", "vqvae", "digits", 8, 4, 1, TINY | LONGER)
     job = resolve.resolve(point, ALL, "demo", data_root)
     results = tmp_path_factory.mktemp("whole")
-    assert ended(start(Order(job.queue(results), threads=1), data_root)) == 0
+    assert ended(start(job.queue(results), data_root)) == 0
     return results, job
 
 
@@ -47,7 +47,7 @@ def kill_often(folder, data_root, kills, seed):
     moments = random.Random(seed)
     done = 0
     while done < kills:
-        process = start(Order(folder, threads=1, checkpoint_s=0.05), data_root)
+        process = start(folder, data_root, checkpoint_s=0.05)
         process.join(moments.uniform(0.05, 1.5))
         if process.exitcode is None:
             os.kill(process.pid, signal.SIGKILL)
@@ -56,7 +56,7 @@ def kill_often(folder, data_root, kills, seed):
             process.join()
             return done
         process.join()
-    assert ended(start(Order(folder, threads=1, checkpoint_s=0.05), data_root)) == 0
+    assert ended(start(folder, data_root, checkpoint_s=0.05)) == 0
     return done
 
 
@@ -85,7 +85,7 @@ def test_a_hundred_kills_change_nothing(whole, tmp_path, data_root):
 def test_sigterm_ends_a_job_with_its_checkpoint_and_it_goes_on(whole, tmp_path, data_root):
     reference, job = whole
     folder = job.queue(tmp_path)
-    process = start(Order(folder, threads=1), data_root)
+    process = start(folder, data_root)
     while "train 37/150" not in log(folder):
         time.sleep(0.01)
     os.kill(process.pid, signal.SIGTERM)
@@ -95,26 +95,26 @@ def test_sigterm_ends_a_job_with_its_checkpoint_and_it_goes_on(whole, tmp_path, 
     runs = tables.read(tmp_path, "runs")
     assert runs[["stage", "status"]].values.tolist() == [["train", "interrupted"]]
 
-    assert ended(start(Order(folder, threads=1), data_root)) == 0
+    assert ended(start(folder, data_root)) == 0
     assert_same(tmp_path, reference)
 
 
 def test_a_limit_and_a_cancelled_job_say_so_and_go_on(whole, tmp_path, data_root):
     reference, job = whole
     folder = job.queue(tmp_path)
-    limited = start(Order(folder, threads=1, limit_s=0.2), data_root)
+    limited = start(folder, data_root, limit_s=0.2)
     assert ended(limited) == EXIT_CODES["timeout"]
     (folder / "cancel").touch()
-    assert ended(start(Order(folder, threads=1), data_root)) == EXIT_CODES["cancelled"]
+    assert ended(start(folder, data_root)) == EXIT_CODES["cancelled"]
     (folder / "cancel").unlink()
-    assert ended(start(Order(folder, threads=1), data_root)) == 0
+    assert ended(start(folder, data_root)) == 0
     assert_same(tmp_path, reference)
 
 
 def test_a_job_that_somebody_works_on_is_left_alone(whole, tmp_path, data_root):
     folder = whole[1].queue(tmp_path)
     with claims.Claim(folder):
-        assert ended(start(Order(folder, threads=1), data_root)) == TAKEN
+        assert ended(start(folder, data_root)) == TAKEN
         assert "is held by process" in log(folder)
     assert not (tmp_path / "runs").exists()
 
@@ -128,7 +128,7 @@ def test_a_full_disk_is_named_and_harms_nothing(whole, tmp_path, data_root):
         pytest.skip("a small file system cannot be mounted here")
     try:
         folder = job.queue(results)
-        assert ended(start(Order(folder, threads=1), data_root)) not in (0, TAKEN)
+        assert ended(start(folder, data_root)) not in (0, TAKEN)
         assert "No space left on device" in log(folder) + said(folder)
         assert not list(folder.glob(".*.tmp"))
         assert_committed_once(results)
@@ -137,7 +137,7 @@ def test_a_full_disk_is_named_and_harms_nothing(whole, tmp_path, data_root):
         }
 
         subprocess.run(["mount", "-o", "remount,size=200m", str(results)], check=True)
-        assert ended(start(Order(folder, threads=1), data_root)) == 0
+        assert ended(start(folder, data_root)) == 0
         assert all(path.read_bytes() == content for path, content in before.items())
         assert_same(results, reference)
     finally:

@@ -3,6 +3,8 @@
 import json
 import math
 import re
+import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -12,6 +14,7 @@ from PIL import Image
 import collapsebench
 from collapsebench import metrics
 from collapsebench.job import runner, stages
+from collapsebench.job.order import Order
 from collapsebench.plan.job import Job
 from collapsebench.results import claims, tables
 from tests.conftest import ALL
@@ -27,8 +30,8 @@ def finished(tmp_path_factory, data_root):
 
     results = tmp_path_factory.mktemp("results")
     job = resolve.resolve(Point("gs_vq_vae", "", "digits", 16, 4, 42, TINY), ALL, "demo", data_root)
-    folder = job.queue(results)
-    workspace = Workspace(job, folder, results, torch.device("cpu"), threads=1, data_root=data_root)
+    order = Order(data_root=data_root)
+    workspace = Workspace(job, job.queue(results), results, torch.device("cpu"), 1, order)
     assert runner.run(workspace) == "done"
     return results, job
 
@@ -115,9 +118,8 @@ def test_finished_work_is_not_done_again(finished, data_root):
 
     folder = results / "jobs" / job.job_id
     before = sorted(p.name for p in (results / "runs").iterdir())
-    workspace = Workspace(
-        Job.load(folder), folder, results, torch.device("cpu"), 1, data_root=data_root
-    )
+    order = Order(data_root=data_root)
+    workspace = Workspace(Job.load(folder), folder, results, torch.device("cpu"), 1, order)
     assert runner.run(workspace) == "done"
     assert sorted(p.name for p in (results / "runs").iterdir()) == before
 
@@ -134,6 +136,24 @@ def test_rescoring_runs_only_the_score_stage(finished, tiny_job, workspace):
     runs = tables.read(results, "runs")
     assert runs["stage"].value_counts()["score"] == 2
     assert runs["stage"].value_counts()["train"] == 1
+
+
+def test_the_weights_that_were_ordered_are_those_that_score(
+    finished, tiny_job, workspace, tmp_path, monkeypatch
+):
+    weights = tmp_path / "mine.pth"
+    weights.write_bytes(b"not Inception")
+    results = shutil.copytree(finished[0], tmp_path / "results")
+    job = tiny_job("gs_vq_vae", stages=ALL, **{"score.extractor": "inception-v3-compat"})
+    for allowed, message in (
+        (False, f"Inception weights at {weights} have SHA-256"),
+        (True, f"no Inception weights in {weights}"),
+    ):
+        work = workspace(job, results)
+        more = {"weights": weights, "allow_unverified_weights": allowed}
+        work.order = replace(work.order, **more)
+        assert runner.run(work) == "error"
+        assert str(work.error).startswith(message)
 
 
 def test_the_trained_model_can_be_loaded_from_python(finished, monkeypatch, data_root):

@@ -9,26 +9,27 @@ from pathlib import Path
 
 import pandas as pd
 
-from collapsebench.job.process import Order, main
+from collapsebench.job.order import Order
+from collapsebench.job.process import main
 from collapsebench.results import tables
 
 CONTEXT = multiprocessing.get_context("forkserver")
 CONTEXT.set_forkserver_preload(["collapsebench.job.runner", "collapsebench.methods.vq_vae"])
 
 
-def start(order: Order, data_root: Path) -> BaseProcess:
-    """A process of its own that runs ``order`` on one thread."""
-    process = CONTEXT.Process(target=_main, args=(order, data_root))
+def start(folder: Path, data_root: Path, **order: float) -> BaseProcess:
+    """A process of its own that runs a job on one thread, and as ``order`` says."""
+    Order(threads=1, data_root=data_root, **order).write(folder)
+    process = CONTEXT.Process(target=_main, args=(folder,))
     process.start()
     return process
 
 
-def _main(order: Order, data_root: Path) -> None:
-    os.environ["COLLAPSEBENCH_DATA"] = str(data_root)
-    log = os.open(order.folder / "log.txt", os.O_CREAT | os.O_WRONLY | os.O_APPEND)
+def _main(folder: Path) -> None:
+    log = os.open(folder / "log.txt", os.O_CREAT | os.O_WRONLY | os.O_APPEND)
     os.dup2(log, 1)
     os.dup2(log, 2)
-    raise SystemExit(main(order))
+    raise SystemExit(main(folder))
 
 
 def ended(process: BaseProcess) -> int:

@@ -64,6 +64,17 @@ def test_rows_of_other_methods_in_the_same_comparison_stand_beside(tiny_job, tmp
     assert found.beside == {theirs.label: str(tmp_path)}
 
 
+def test_weights_are_lacking_until_a_file_is_named(tiny_job, tmp_path, monkeypatch):
+    monkeypatch.delenv("COLLAPSEBENCH_INCEPTION_WEIGHTS", raising=False)
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    job = tiny_job(stages=ALL, **{"score.extractor": "inception-v3-compat"})
+    (line,) = forecast.plan(load("ci"), [job], tmp_path, "cpu", None).lacking
+    assert line.startswith(f"no Inception weights at {tmp_path}")
+    weights = tmp_path / "weights.pth"
+    weights.touch()
+    assert forecast.plan(load("ci"), [job], tmp_path, "cpu", None, weights).lacking == []
+
+
 def test_an_unknown_device_is_refused(tmp_path):
     with pytest.raises(UserError, match="unknown device 'tpu'; known: a100, cpu, h100, h200"):
         forecast.plan(load("ci"), [], tmp_path, "tpu", None)

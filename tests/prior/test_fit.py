@@ -77,7 +77,7 @@ def test_a_killed_fit_resumes_to_identical_weights(tmp_path, stop):
 
 def test_a_checkpoint_of_other_tokens_is_not_resumed(tmp_path):
     path = tmp_path / "prior.pt"
-    options = {"codebook_size": 4, "device": CPU, "checkpoint": path, "checkpoint_every_s": 0.0}
+    options = {"codebook_size": 4, "device": CPU, "checkpoint": path, "checkpoint_s": 0.0}
     settings = with_(TINY, epochs=1)
     fit(counting_grids(40), settings, seed=0, **options)
     steps = []
