@@ -316,9 +316,8 @@ def test_inspecting_the_exported_tokens_gives_the_stored_numbers(finished, tmp_p
 
     results, job = finished
     folder = results / "jobs" / job.job_id
-    line = inspect.run(
-        folder / "tokens-test.npy", 16, folder / "codebook.npy", 1, None, ["json"], tmp_path
-    )
+    inspection = inspect.inspect(folder / "tokens-test.npy", 16, folder / "codebook.npy")
+    inspect.write(inspection, ["json"], tmp_path)
     found = json.loads((tmp_path / "tokens-test.json").read_text())["codebooks"][0]
     frame = tables.read(results, "metrics")
     stored = frame[(frame["split"] == "test") & (frame["stage"] == "encode")].set_index("metric")
@@ -328,4 +327,4 @@ def test_inspecting_the_exported_tokens_gives_the_stored_numbers(finished, tmp_p
         assert found["metrics"][name] == stored.loc[name, "value"], name
     for name, ceiling in found["ceilings"].items():
         assert ceiling == pytest.approx(stored.loc[name, "ceiling"]), name
-    assert line.startswith("tokens-test.npy: ")
+    assert inspection.summary.startswith("tokens-test.npy: ")
