@@ -37,7 +37,7 @@ from collapsebench.settings import FILES
 
 @app.command("list")
 def list_(as_json: Json = False) -> None:
-    """What there is: methods, networks, datasets, grids."""
+    """What there is: methods, networks, datasets, launchers, grids."""
     from collapsebench.cli.listing import listing, print_listing
 
     show(listing()) if as_json else print_listing(listing())
@@ -78,7 +78,7 @@ def run(
     budget: Annotated[str | None, how(help="Start nothing after this long, like 8h.")] = None,
     retries: Annotated[int, how(help="Try errors and time-outs again, so often.", min=0)] = 0,
     fail_fast: Annotated[bool, how("--fail-fast", help="Stop at a first failure.")] = False,
-    launcher: Annotated[str, how(help="local, slurm or ray.")] = "local",
+    launcher: Annotated[str, how(help="Who starts jobs; `list` names them.")] = "local",
     wait: Annotated[bool, how("--wait", help="Stay until what was queued has ended.")] = False,
     dry_run: Annotated[bool, how("--dry-run", help="Only the plan.")] = False,
     yes: Annotated[bool, how("-y", "--yes", help="Accept the cost.")] = False,
@@ -92,7 +92,8 @@ def run(
 ) -> None:  # fmt: skip
     """Run what a grid is missing: train, encode, prior, sample, score."""
     from collapsebench.job.order import Order
-    from collapsebench.launch import limits, start
+    from collapsebench.launch import devices, limits, start
+    from collapsebench.launch.launcher import Options
 
     chosen = choice(grid, scale, method, network, dataset, codebook_size, code_dim, seed, seeds,
                     set_, only, data_root)  # fmt: skip
@@ -102,9 +103,9 @@ def run(
         data_root=absolute(data_root), weights=absolute(inception_weights),
         allow_unverified_weights=allow_unverified_weights,
     )  # fmt: skip
-    options = start.Options(
+    options = Options(
         order=order, slots=slots,
-        gpus=None if gpus is None else tuple(g for g in gpus.split(",") if g),
+        gpus=devices.gpus() if gpus is None else tuple(g for g in gpus.split(",") if g),
         jobs_per_gpu=jobs_per_gpu, until=limits.deadline(until, budget), retries=retries,
         fail_fast=fail_fast, launcher=launcher, wait=wait, dry_run=dry_run, yes=yes, debug=debug,
     )  # fmt: skip
@@ -158,9 +159,10 @@ def retry(
     slots: Annotated[int | None, how("-j", help="Jobs at a time without a GPU.", min=1)] = None,
 ) -> None:
     """Run failed jobs again on this machine, as they were queued."""
-    from collapsebench.launch import control, start
+    from collapsebench.launch import control
+    from collapsebench.launch.launcher import Options
 
-    raise SystemExit(control.retry(jobs or [], failed, grid, results, start.Options(slots=slots)))
+    raise SystemExit(control.retry(jobs or [], failed, grid, results, Options(slots=slots)))
 
 
 @app.command()

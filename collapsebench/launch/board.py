@@ -13,7 +13,6 @@ from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
-from collapsebench.launch.local import Event, Running
 from collapsebench.launch.tasks import Task
 from collapsebench.plan.job import Job
 from collapsebench.results.folder import progress
@@ -24,12 +23,10 @@ COLLAPSING = 0.5  # a perplexity below this share of its earlier best is worth a
 
 
 class Board:
-    """Follows a local run; use as a context manager."""
+    """Follows a run; use as a context manager."""
 
-    def __init__(self, todo: Sequence[Task], results: Path, slots: int):
-        self.results, self.slots = results, slots
-        self.total = len(todo)
-        self.ended = 0
+    def __init__(self, todo: Sequence[Task], results: Path):
+        self.results, self.total, self.ended = results, len(todo), 0
         self.began = self.said = time.monotonic()
         self.best: dict[str, tuple[float, int]] = {}
         self.console = Console(stderr=False)
@@ -51,18 +48,14 @@ class Board:
         if self.live is not None:
             self.live.__exit__(kind, error, trace)
 
-    def on_event(self, event: Event) -> None:
-        """A job started or ended."""
-        what, job, status = event
-        if what == "ended":
-            self.ended += status in STATUSES  # not if it will be tried again
-            state = progress(self.results / "jobs" / job.job_id)
-            text = f"[{self.ended}/{self.total}] {name(job)} {status} {values(state)}".rstrip()
-            self.console.print(
-                f"{text}  {self.eta()}", highlight=False, markup=False, soft_wrap=True
-            )
+    def on_end(self, job: Job, status: str) -> None:
+        """A job's task ended."""
+        self.ended += status in STATUSES  # not if it will be tried again
+        state = progress(self.results / "jobs" / job.job_id)
+        text = f"[{self.ended}/{self.total}] {name(job)} {status} {values(state)}".rstrip()
+        self.console.print(f"{text}  {self.eta()}", highlight=False, markup=False, soft_wrap=True)
 
-    def on_poll(self, running: Sequence[Running]) -> None:
+    def on_poll(self, running: Sequence[Job]) -> None:
         """Redraws the table; without a terminal, a line per job now and then."""
         if self.live is None:
             self._say(running)
@@ -70,27 +63,23 @@ class Board:
         table = Table(box=None, pad_edge=False)
         for column in ("job", "stage", "progress", "state"):
             table.add_column(column, no_wrap=column == "job")
-        for r in running:
-            state = progress(self.results / "jobs" / r.task.job.job_id)
+        for job in running:
+            state = progress(self.results / "jobs" / job.job_id)
             share = f"{state['done']}/{state['total']}" if state else "starting"
-            table.add_row(
-                name(r.task.job),
-                state.get("stage", ""),
-                share,
-                values(state) + self.warning(r.task.job, state),
-            )
+            more = values(state) + self.warning(job, state)
+            table.add_row(name(job), state.get("stage", ""), share, more)
         table.caption = f"{self.ended} of {self.total} tasks done, {self.eta()}"
         self.live.update(table)
 
-    def _say(self, running: Sequence[Running]) -> None:
+    def _say(self, running: Sequence[Job]) -> None:
         if time.monotonic() - self.said < SAY_S:
             return
         self.said = time.monotonic()
-        for r in running:
-            state = progress(self.results / "jobs" / r.task.job.job_id)
+        for job in running:
+            state = progress(self.results / "jobs" / job.job_id)
             if state:
-                text = f"{name(r.task.job)} {state['stage']} {state['done']}/{state['total']}"
-                more = values(state) + self.warning(r.task.job, state)
+                text = f"{name(job)} {state['stage']} {state['done']}/{state['total']}"
+                more = values(state) + self.warning(job, state)
                 self.console.print(f"{text} {more}", highlight=False, markup=False, soft_wrap=True)
 
     def eta(self) -> str:

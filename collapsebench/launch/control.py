@@ -8,7 +8,7 @@ import signal
 from collections.abc import Sequence
 from pathlib import Path
 
-from collapsebench.launch import slurm, start, tasks
+from collapsebench.launch import launcher, start, tasks
 from collapsebench.plan.job import Job
 from collapsebench.results import claims, grids, status
 from collapsebench.results.folder import CANCEL
@@ -16,7 +16,7 @@ from collapsebench.settings import UserError
 
 
 def cancel(words: Sequence[str], grid: str | None, results: Path) -> None:
-    """Ends jobs that run, here or elsewhere, and takes queued ones out of Slurm's queue.
+    """Ends jobs that run, here or elsewhere, and takes queued ones out of their queue.
 
     A running job ends as ``cancelled`` within seconds, its checkpoint written.
 
@@ -33,9 +33,9 @@ def cancel(words: Sequence[str], grid: str | None, results: Path) -> None:
 
 
 def _cancel(folder: Path) -> bool:
-    queued, holder = slurm.cancel(folder), claims.holder(folder)
+    queued, holder = launcher.cancel(folder), claims.holder(folder)
     if holder is None or not claims.alive(holder):
-        return bool(queued)
+        return queued
     (folder / CANCEL).touch()  # seen by the job's process wherever it is
     if holder["host"] == platform.node():
         os.kill(holder["pid"], signal.SIGTERM)
@@ -43,7 +43,7 @@ def _cancel(folder: Path) -> bool:
 
 
 def retry(
-    words: Sequence[str], failed: bool, grid: str | None, results: Path, options: start.Options
+    words: Sequence[str], failed: bool, grid: str | None, results: Path, options: launcher.Options
 ) -> int:
     """Runs failed jobs again, as they were queued; returns the exit code of ``run``.
 

@@ -6,51 +6,24 @@ import shlex
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from collapsebench.job import process
 from collapsebench.job.order import Order
-from collapsebench.launch import devices, local, ray, site, slurm, tasks
-from collapsebench.launch.board import Board, duration, name
+from collapsebench.launch import devices, tasks
+from collapsebench.launch import launcher as launchers
+from collapsebench.launch.board import duration, name
+from collapsebench.launch.launcher import Options
 from collapsebench.launch.tasks import Task
 from collapsebench.plan import forecast as plans
 from collapsebench.plan.grid import Grid
 from collapsebench.plan.job import Job, finished, pending
 from collapsebench.results import grids, provenance
-from collapsebench.results.folder import last_said, log_tail
-from collapsebench.settings import UserError, did_you_mean
+from collapsebench.results.folder import log_tail
 
 FAILED = ("error", "timeout", "out_of_memory", "cancelled")
-
-
-@dataclass(frozen=True)
-class Options:
-    """How to run; none of it is part of an id.
-
-    Attributes:
-        slots: jobs at a time on the processor; None = one a core, at most 4.
-        gpus: which GPUs; None = all there are, () = none.
-        order: what every job is told.
-        until: ``time.time()`` after which nothing more is started.
-        retries: how often an error or a time-out is tried again.
-        fail_fast: start nothing more after a first failure.
-        wait: stay until what was queued has ended.
-    """
-
-    order: Order = field(default_factory=Order)
-    slots: int | None = None
-    gpus: tuple[str, ...] | None = None
-    jobs_per_gpu: int = 1
-    until: float | None = None
-    retries: int = 0
-    fail_fast: bool = False
-    launcher: str = "local"
-    wait: bool = False
-    dry_run: bool = False
-    yes: bool = False
-    debug: bool = False
 
 
 def run(choice: plans.Choice, results: Path, options: Options, argv: Sequence[str]) -> int:
@@ -61,17 +34,15 @@ def run(choice: plans.Choice, results: Path, options: Options, argv: Sequence[st
     Raises:
         UserError: bad input, or data or weights that are missing.
     """
-    if options.launcher not in LAUNCHERS:
-        known = did_you_mean(options.launcher, LAUNCHERS)
-        raise UserError(f"--launcher: unknown launcher {options.launcher!r}{known}")
+    launcher = launchers.find(options.launcher, results)
     grid, jobs = choice.jobs()
-    device, order = devices.kind(gpus(options)), options.order
+    device, order = devices.kind(options.gpus), options.order
     found = plans.plan(grid, jobs, results, device, order.data_root, order.weights)
-    todo = slurm.without_queued(tasks.tasks(jobs, results), results)
+    todo = launchers.without_queued(tasks.tasks(jobs, results), results)
     if options.dry_run or (found.lacking and todo):
         plans.show(found)
-        if options.dry_run and options.launcher == "slurm":
-            print(slurm.scripts(todo, results))
+        if options.dry_run and (scripts := launcher.scripts(todo)):
+            print(scripts)
         return 0 if options.dry_run else 2
     if todo and not options.yes and found.total_hours > plans.ASK_ABOVE_HOURS and not ask(found):
         return 2
@@ -90,56 +61,8 @@ def carry_out(
         print(f"{title}: {len(jobs) - len(left)} of {len(jobs)} jobs complete; nothing to run")
         return 0
     began = time.monotonic()
-    statuses = LAUNCHERS[options.launcher](title, todo, results, options)
+    statuses = launchers.find(options.launcher, results).run(title, todo, options)
     return summary(title, jobs, results, statuses, time.monotonic() - began)
-
-
-def run_local(title: str, todo: Sequence[Task], results: Path, options: Options) -> dict[str, str]:
-    """On this machine; see ``local.run``."""
-    count = options.slots or default_slots(len(todo))
-    places = tasks.slots(count, gpus(options), options.jobs_per_gpu)
-    print(f"{title}: {len(todo)} tasks to run on {len(places)} slots", flush=True)
-    with Board(todo, results, len(places)) as board:
-        return local.run(
-            todo, results, places, rules(options), on_event=board.on_event, on_poll=board.on_poll
-        )
-
-
-def run_ray(title: str, todo: Sequence[Task], results: Path, options: Options) -> dict[str, str]:
-    """On a Ray cluster; see ``ray.run``."""
-    cluster = site.load(results).ray
-    print(f"{title}: {len(todo)} tasks to run by Ray", flush=True)
-    with Board(todo, results, len(todo)) as board:
-        return ray.run(todo, results, rules(options), cluster, on_event=board.on_event)
-
-
-def run_slurm(title: str, todo: Sequence[Task], results: Path, options: Options) -> dict[str, str]:
-    """Queued in Slurm; see ``slurm.submit``."""
-    ids = slurm.submit(todo, results, options.order)
-    print(f"{title}: {len(todo)} tasks queued in Slurm as {', '.join(ids)}", flush=True)
-    if options.wait:
-        slurm.wait(ids)
-        return {t.job.job_id: last_said(results / "jobs" / t.job.job_id).get("status", "error")
-                for t in todo}  # fmt: skip
-    return {task.job.job_id: "queued" for task in todo}
-
-
-LAUNCHERS = {"local": run_local, "slurm": run_slurm, "ray": run_ray}
-
-
-def rules(options: Options) -> local.Rules:
-    """Limits and retries."""
-    return local.Rules(options.order, options.retries, options.fail_fast, options.until)
-
-
-def gpus(options: Options) -> tuple[str, ...]:
-    """The GPUs to use."""
-    return devices.gpus() if options.gpus is None else options.gpus
-
-
-def default_slots(tasks: int) -> int:
-    """Small jobs run fastest on a core each; a job takes about 1 GB, hence at most 4."""
-    return max(1, min(provenance.cores(), tasks, 4))
 
 
 def ask(found: plans.Plan) -> bool:

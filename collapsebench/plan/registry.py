@@ -1,7 +1,7 @@
-"""Name -> method, network, dataset. The file is the name: nothing is listed anywhere.
+"""Name -> method, network, dataset, launcher. The file is the name: nothing is listed anywhere.
 
 A name is looked up among the files of the package's folder, then among the entry points of the
-group ``collapsebench.methods`` (``.networks``, ``.datasets``); a word ending in ``.py`` is a path.
+group ``collapsebench.methods`` (and so on); a word ending in ``.py`` is a path.
 """
 
 from __future__ import annotations
@@ -24,8 +24,10 @@ if TYPE_CHECKING:
     from collapsebench.datasets import Dataset
     from collapsebench.quantizer import Quantizer
 
-Kind = Literal["methods", "networks", "datasets"]
-KINDS: tuple[Kind, ...] = ("methods", "networks", "datasets")
+Kind = Literal["methods", "networks", "datasets", "launchers"]
+FOLDERS: dict[Kind, str] = {"methods": "methods", "networks": "networks", "datasets": "datasets",
+                            "launchers": "launch/launchers"}  # fmt: skip
+KINDS: tuple[Kind, ...] = tuple(FOLDERS)
 
 FLOORS = ("random_codes", "kmeans", "continuous")
 
@@ -35,7 +37,7 @@ class Entry:
     """Where a name leads.
 
     Attributes:
-        kind: methods, networks or datasets.
+        kind: methods, networks, datasets or launchers.
         name: the CLI word and column value: the file's stem.
         path: the file.
         shipped: part of this package, so that its ``implementation`` number vouches for its code.
@@ -68,10 +70,10 @@ class Entry:
 
 @functools.cache
 def _known(kind: Kind) -> dict[str, Entry]:
-    folder = Path(__file__).parent.parent / kind
+    folder, package = FOLDERS[kind], FOLDERS[kind].replace("/", ".")
     shipped = {
-        path.stem: Entry(kind, path.stem, path, True, f"collapsebench.{kind}.{path.stem}")
-        for path in sorted(folder.glob("*.py"))
+        path.stem: Entry(kind, path.stem, path, True, f"collapsebench.{package}.{path.stem}")
+        for path in sorted((Path(__file__).parent.parent / folder).glob("*.py"))
         if not path.stem.startswith("_")
     }
     found = dict(shipped)

@@ -2,10 +2,7 @@
 
 import json
 import math
-import os
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -13,6 +10,7 @@ import pytest
 import collapsebench
 from collapsebench import metrics
 from collapsebench.results import tables
+from tests.commands import call
 from tests.conftest import tiny_grid
 
 SETTINGS = """
@@ -40,23 +38,9 @@ def entropy_stage(workspace: Workspace) -> Result:
 """
 
 
-CALLS = """
-import sys
-from collapsebench.cli import main
-
-for line in sys.argv[1:]:
-    sys.argv = ["collapsebench", *line.split()]
-    try:
-        main()
-    except SystemExit as ended:
-        assert not ended.code, line
-    print("end of call")
-"""
-
-
 @pytest.fixture
-def call(tmp_path, data_root):
-    """``call("plan -g tiny.toml", ...)`` -> what each command of the changed copy prints."""
+def changed(tmp_path):
+    """A folder with a copy of the package that has the stage, and a grid that asks for it."""
     package = tmp_path / "collapsebench"
     shutil.copytree(Path(collapsebench.__file__).parent, package)
     settings, stages = package / "settings.py", package / "job" / "stages.py"
@@ -65,30 +49,22 @@ def call(tmp_path, data_root):
     stages.write_text(stages.read_text() + FUNCTION)
     grid = tiny_grid("dvae", steps=6).replace('"encode"]', '"encode", "entropy"]')
     (tmp_path / "tiny.toml").write_text(grid)
-    environment = os.environ | {"COLLAPSEBENCH_DATA": str(data_root), "PYTHONPATH": str(tmp_path)}
-
-    def run(*lines):
-        command = [sys.executable, "-c", CALLS, *lines]
-        ended = subprocess.run(
-            command, cwd=tmp_path, env=environment, capture_output=True, text=True
-        )
-        assert ended.returncode == 0, ended.stdout + ended.stderr
-        return ended.stdout.split("end of call\n")[:-1]
-
-    return run
+    return tmp_path
 
 
-def test_a_new_stage_is_planned_run_and_cleaned_up(call, tmp_path):
+def test_a_new_stage_is_planned_run_and_cleaned_up(changed, data_root):
     what = "-g tiny.toml -m vq_vae --set entropy.passes=3"
-    planned, _, cleaned = call(
+    lines = [
         f"plan {what} --device a100 --json",
         f"run {what} --debug -y",
         "gc --keep model,tokens,codebook,images",
-    )
+    ]
+    places = {"COLLAPSEBENCH_DATA": str(data_root), "PYTHONPATH": str(changed)}
+    planned, _, cleaned = call(lines, changed, **places)
     assert json.loads(planned)["hours"]["entropy"] == pytest.approx(3)  # an hour on an A100 a pass
     assert json.loads(planned)["gigabytes"] > 5
     assert "1 files of 1 complete jobs" in cleaned
-    results = tmp_path / "results"
+    results = changed / "results"
     assert not list(results.glob("jobs/*/entropy.txt"))
 
     runs = tables.read(results, "runs").set_index("stage")

@@ -11,12 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from collapsebench.launch import site
-from collapsebench.launch.site import Slurm
-from collapsebench.launch.slurm import arrays, wall_hours
+from collapsebench.launch.launchers.slurm import Slurm, arrays, wall_hours
 from collapsebench.launch.tasks import Task
 from collapsebench.results import tables
-from collapsebench.settings import UserError
 from tests.conftest import tiny_grid
 from tests.launch.jobs_at_work import assert_committed_once
 
@@ -52,28 +49,25 @@ PartitionName=main Nodes={host} Default=YES MaxTime=INFINITE State=UP
     ("estimate_h", "asked", "hours"), [(0.1, "", 1), (0.6, "", 4), (200, "", 96), (1, "90m", 2)]
 )
 def test_twice_the_estimate_is_asked_for_or_what_the_site_says(estimate_h, asked, hours):
-    assert wall_hours(estimate_h * 3600, Slurm(time=asked)) == hours
+    assert wall_hours(estimate_h * 3600, Slurm.Settings(time=asked)) == hours
 
 
 def test_one_array_per_stage_group_and_cost_class(tiny_job, tmp_path):
     cheap, dear = tiny_job(), tiny_job(**{"train.steps": 50_000_000})
     after = Task(cheap, ("prior", "sample", "score"))
     todo = [Task(cheap, ("train", "encode")), Task(dear, ("train",)), after]
-    found = [(a.stages, a.hours, len(a.tasks)) for a in arrays(todo, tmp_path, Slurm())]
+    found = [(a.stages, a.hours, len(a.tasks)) for a in arrays(todo, tmp_path, Slurm.Settings())]
     assert [(stages, count) for stages, _, count in found] == [
         ("train", 1), ("train", 1), ("after", 1),
     ]  # fmt: skip
     assert found[0][1] < found[1][1]
 
 
-def test_site_settings_lie_beside_the_results_and_are_checked(tmp_path):
+def test_site_settings_lie_beside_the_results(tmp_path):
     file = tmp_path / "collapsebench.toml"
     file.write_text('[slurm]\npartition = "gpu"\nsetup = ["module load cuda"]\n')
-    found = site.load(tmp_path / "results")
-    assert found.slurm == Slurm(partition="gpu", setup=("module load cuda",))
-    file.write_text("[slurm]\npartitions = 1\n")
-    with pytest.raises(UserError, match="did you mean 'partition'"):
-        site.load(tmp_path / "results")
+    found = Slurm("slurm", tmp_path / "results").settings
+    assert found == Slurm.Settings(partition="gpu", setup=("module load cuda",))
 
 
 @pytest.fixture

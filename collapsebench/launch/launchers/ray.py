@@ -1,4 +1,4 @@
-"""Jobs on a Ray cluster, an existing one or one of this machine alone."""
+"""Ray: a cluster that is there, or one of this machine alone."""
 
 from __future__ import annotations
 
@@ -7,17 +7,18 @@ import os
 import signal
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from collapsebench.job.order import Order
 from collapsebench.job.process import spawn
 from collapsebench.job.stop import Signals
-from collapsebench.launch import site
-from collapsebench.launch.local import Event, Rules
+from collapsebench.launch.board import Board
+from collapsebench.launch.launcher import Launcher, Options
 from collapsebench.launch.outcomes import record, status_of
 from collapsebench.launch.tasks import Task, again
+from collapsebench.plan.job import Job
 from collapsebench.results.tables import FINAL
 from collapsebench.settings import UserError
 
@@ -25,37 +26,49 @@ POLL_S = 0.5
 HANDED_ON = "COLLAPSEBENCH_"  # environment variables that reach the workers
 
 
-def run(
-    todo: Sequence[Task],
-    results: Path,
-    rules: Rules,
-    cluster: site.Ray,
-    *,
-    on_event: Callable[[Event], None] = lambda event: None,
-) -> dict[str, str]:
-    """Works through tasks on a cluster that sees the results folder; returns job_id -> status.
+class Ray(Launcher):
+    """Hands every task to a cluster whose nodes see the results folder, and stays."""
 
-    A lost worker or node costs what came after the job's last checkpoint: Ray starts the task
-    elsewhere, and it goes on once the claim of the dead process is stale.
+    @dataclass(frozen=True)
+    class Settings:
+        """Which cluster, and one job's share of a node.
 
-    Raises:
-        UserError: Ray is not installed, or the cluster does not answer.
-    """
-    ray = connect(cluster)
-    fleet = Fleet(ray, results, rules, cluster, on_event)
-    with Signals() as signals:
-        try:
-            for task in todo:
-                fleet.take(task)
-            while fleet.running:
-                fleet.stop(signals.count)
-                fleet.collect()
-        finally:
-            ray.shutdown()
-    return fleet.statuses
+        Attributes:
+            address: like "auto" or "ray://head:10001"; "" = a cluster of this machine alone.
+            gpus_per_job: may be a fraction.
+            losses: how often a job is started again after its worker or node was lost.
+        """
+
+        address: str = ""
+        gpus_per_job: float = 0.0
+        cpus_per_job: float = 1.0
+        losses: int = 3
+
+    def run(self, title: str, todo: Sequence[Task], options: Options) -> dict[str, str]:
+        """Works through tasks.
+
+        A lost worker or node costs what came after the job's last checkpoint: Ray starts the task
+        elsewhere, and it goes on once the claim of the dead process is stale.
+
+        Raises:
+            UserError: Ray is not installed, or the cluster does not answer.
+        """
+        print(f"{title}: {len(todo)} tasks to run by Ray", flush=True)
+        ray = connect(self.settings.address)
+        with Board(todo, self.results) as board, Signals() as signals:
+            fleet = Fleet(ray, self, options, board.on_end)
+            try:
+                for task in todo:
+                    fleet.take(task)
+                while fleet.running:
+                    fleet.stop(signals.count)
+                    fleet.collect()
+            finally:
+                ray.shutdown()
+        return fleet.statuses
 
 
-def connect(cluster: site.Ray) -> Any:
+def connect(address: str) -> Any:
     """The module ``ray``, connected; COLLAPSEBENCH_* variables reach its workers."""
     try:
         import ray
@@ -65,13 +78,13 @@ def connect(cluster: site.Ray) -> Any:
     # An address in the environment would win over an empty one: "local" starts our own.
     try:
         ray.init(
-            address=cluster.address or "local",
+            address=address or "local",
             runtime_env={"env_vars": variables},
             log_to_driver=False,
             ignore_reinit_error=True,
         )
     except (ConnectionError, RuntimeError, ValueError) as error:
-        raise UserError(f"no Ray cluster at {cluster.address!r}: {error}") from None
+        raise UserError(f"no Ray cluster at {address!r}: {error}") from None
     return ray
 
 
@@ -96,13 +109,12 @@ class Fleet:
     def __init__(
         self,
         ray: Any,
-        results: Path,
-        rules: Rules,
-        cluster: site.Ray,
-        on_event: Callable[[Event], None],
+        launcher: Ray,
+        options: Options,
+        on_end: Callable[[Job, str], None],
     ):
-        self.ray, self.results, self.rules = ray, results, rules
-        self.cluster, self.on_event = cluster, on_event
+        self.ray, self.launcher, self.options, self.on_end = ray, launcher, options, on_end
+        self.results, self.cluster = launcher.results, launcher.settings
         self.running: dict[Any, Task] = {}
         self.later: dict[str, list[Task]] = {}  # job_id -> what waits for the job's first task
         self.statuses: dict[str, str] = {}
@@ -120,10 +132,10 @@ class Fleet:
         """Hands a task to the cluster."""
         gpus = self.cluster.gpus_per_job
         order = replace(
-            self.rules.order,
+            self.options.order,
             stages=task.stages,
             threads=max(1, int(self.cluster.cpus_per_job)),
-            launcher="ray",
+            launcher=self.launcher.name,
             wait=True,  # for the claim of a process that may be dead
             bound=True,
         )
@@ -134,12 +146,11 @@ class Fleet:
             name=f"{task.job.job_id} {','.join(task.stages)}",
         )
         self.running[remote.remote(task.job.queue(self.results).resolve(), order)] = task
-        self.on_event(("started", task.job, "running"))
 
     def stop(self, told: int) -> None:
         """Passes new signals on: the first lets jobs write their checkpoints."""
-        late = self.rules.until is not None and time.time() > self.rules.until
-        failed = self.rules.fail_fast and any(s not in FINAL for s in self.statuses.values())
+        late = self.options.until is not None and time.time() > self.options.until
+        failed = self.options.fail_fast and any(s not in FINAL for s in self.statuses.values())
         told = max(told, 1 if late or failed else 0)
         if told > self.told:
             self.told = told
@@ -152,12 +163,12 @@ class Fleet:
         for reference in ended:
             task = self.running.pop(reference)
             status = self._outcome(reference, task)
-            following = again(task, status, self.rules.retries) if not self.told else None
+            following = again(task, status, self.options.retries) if not self.told else None
             if following is not None:
                 self.start(following)
                 continue
             self.statuses[task.job.job_id] = status
-            self.on_event(("ended", task.job, status))
+            self.on_end(task.job, status)
             if status == "done" and not self.told and self.later[task.job.job_id]:
                 self.start(self.later[task.job.job_id].pop(0))
 
@@ -176,5 +187,5 @@ class Fleet:
         return status_of(code, folder) or self._fail(task, f"exit code {code}; see the log")
 
     def _fail(self, task: Task, message: str) -> str:
-        record(self.results, task, "error", message, "ray")
+        record(self.results, task, "error", message, self.launcher.name)
         return "error"

@@ -1,4 +1,4 @@
-"""Jobs on this machine: slots with a share of the processor or a GPU, one subprocess per job."""
+"""This machine: slots with a share of the processor or a GPU, one subprocess a job."""
 
 from __future__ import annotations
 
@@ -6,16 +6,18 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from collapsebench.job.order import Order
 from collapsebench.job.process import TAKEN, spawn
 from collapsebench.job.stop import Signals
+from collapsebench.launch import tasks
+from collapsebench.launch.board import Board
+from collapsebench.launch.launcher import Launcher, Options
 from collapsebench.launch.outcomes import record, status_of
 from collapsebench.launch.tasks import Slot, Task, again
 from collapsebench.plan.job import Job
-from collapsebench.results import claims, tables
+from collapsebench.results import claims, provenance, tables
 from collapsebench.results.folder import CANCEL
 
 POLL_S = 0.2
@@ -23,21 +25,37 @@ LOOK_S = 1.0  # between two looks at a job that somebody else holds
 GRACE_S = 60.0  # what a job that should have ended gets before it is killed
 
 
-@dataclass(frozen=True)
-class Rules:
-    """When to stop and what to try again.
+class Local(Launcher):
+    """Starts subprocesses and stays until they have ended."""
 
-    Attributes:
-        order: what every job is told.
-        retries: how often an error or a time-out is tried again.
-        fail_fast: start nothing more after a first failure.
-        until: ``time.time()`` after which nothing more is started.
-    """
+    def run(self, title: str, todo: Sequence[Task], options: Options) -> dict[str, str]:
+        """Works through tasks, as many at a time as there are slots.
 
-    order: Order = field(default_factory=Order)
-    retries: int = 0
-    fail_fast: bool = False
-    until: float | None = None
+        What another ``run`` on this folder works on is left to it. After a first Ctrl-C or SIGTERM
+        what runs writes its checkpoint and ends as ``interrupted``; after a second it is killed.
+        """
+        count = options.slots or default_slots(len(todo))
+        places = tasks.slots(count, options.gpus, options.jobs_per_gpu)
+        print(f"{title}: {len(todo)} tasks to run on {len(places)} slots", flush=True)
+        with Board(todo, self.results) as board, Signals() as signals:
+            crew = Crew(todo, self.results, places, options, board.on_end)
+            try:
+                while crew.busy(stopping=signals.count > 0):
+                    if not signals.count:
+                        crew.start()
+                    time.sleep(POLL_S)
+                    board.on_poll([r.task.job for r in crew.running])
+                    crew.stop(signals.count)
+                    crew.collect()
+            finally:
+                for r in crew.running:
+                    r.process.kill()
+        return crew.statuses
+
+
+def default_slots(tasks: int) -> int:
+    """Small jobs run fastest on a core each; a job takes about 1 GB, hence at most 4."""
+    return max(1, min(provenance.cores(), tasks, 4))
 
 
 @dataclass
@@ -50,47 +68,6 @@ class Running:
     began: float
 
 
-Event = tuple[str, Job, str]  # what happened ("started", "ended"), whose, status
-
-
-def run(
-    todo: Sequence[Task],
-    results: Path,
-    places: Sequence[Slot],
-    rules: Rules,
-    *,
-    on_event: Callable[[Event], None] = lambda event: None,
-    on_poll: Callable[[list[Running]], None] = lambda running: None,
-) -> dict[str, str]:
-    """Works through tasks, as many at a time as there are slots; returns job_id -> last status.
-
-    What another ``run`` on this folder works on is left to it. After a first Ctrl-C or SIGTERM
-    what runs writes its checkpoint and ends as ``interrupted``; after a second it is killed.
-
-    Args:
-        todo: tasks in order; a later task of a job waits for an earlier one of it.
-        results: the results folder; each job's output goes to its ``log.txt``.
-        places: from ``tasks.slots``.
-        rules: limits and retries.
-        on_event: called when a job starts or ends.
-        on_poll: called every 0.2 s with what is running.
-    """
-    crew = Crew(todo, results, places, rules, on_event)
-    with Signals() as signals:
-        try:
-            while crew.busy(stopping=signals.count > 0):
-                if not signals.count:
-                    crew.start()
-                time.sleep(POLL_S)
-                on_poll(crew.running)
-                crew.stop(signals.count)
-                crew.collect()
-        finally:
-            for r in crew.running:
-                r.process.kill()
-    return crew.statuses
-
-
 class Crew:
     """The state of one local run."""
 
@@ -99,11 +76,11 @@ class Crew:
         todo: Sequence[Task],
         results: Path,
         places: Sequence[Slot],
-        rules: Rules,
-        on_event: Callable[[Event], None],
+        options: Options,
+        on_end: Callable[[Job, str], None],
     ):
         self.waiting, self.free = list(todo), list(places)
-        self.results, self.rules, self.on_event = results, rules, on_event
+        self.results, self.options, self.on_end = results, options, on_end
         self.running: list[Running] = []
         self.statuses: dict[str, str] = {}
         self.watch = claims.Watch()
@@ -146,7 +123,7 @@ class Crew:
                 continue
             status = self._outcome(ended)
             failure = "killed" if code < 0 and status == "error" else status
-            following = again(task, failure, self.rules.retries)
+            following = again(task, failure, self.options.retries)
             later = [t for t in self.waiting if t.job.job_id == task.job.job_id]
             self.waiting = [t for t in self.waiting if t not in later]
             if following is not None:
@@ -158,9 +135,9 @@ class Crew:
 
     def _over(self) -> bool:
         """Whether nothing more is to be started."""
-        late = self.rules.until is not None and time.time() > self.rules.until
+        late = self.options.until is not None and time.time() > self.options.until
         failed = any(s not in (*tables.FINAL, "interrupted") for s in self.statuses.values())
-        return late or self.broken or (self.rules.fail_fast and failed)
+        return late or self.broken or (self.options.fail_fast and failed)
 
     def _next(self) -> Task | None:
         """The first task that can start: what others hold or have done is passed over."""
@@ -193,7 +170,7 @@ class Crew:
         folder = task.job.queue(self.results)
         (folder / CANCEL).unlink(missing_ok=True)
         order = replace(
-            self.rules.order,
+            self.options.order,
             stages=task.stages,
             threads=slot.threads,
             wait=claims.holder(folder) is not None,  # a dead one of another host: wait and see
@@ -202,10 +179,9 @@ class Crew:
         process = spawn(folder, order, place)
         self.free.remove(slot)
         self.running.append(Running(task, process, slot, time.monotonic()))
-        self.on_event(("started", task.job, "running"))
 
     def _overdue(self, r: Running) -> bool:
-        limit = self.rules.order.limit_s
+        limit = self.options.order.limit_s
         return limit > 0 and time.monotonic() - r.began > limit + GRACE_S
 
     def _outcome(self, ended: Running) -> str:
@@ -220,7 +196,7 @@ class Crew:
         if self.told:
             return "interrupted"
         if self._overdue(ended):
-            limit = self.rules.order.limit_s
+            limit = self.options.order.limit_s
             return self._fail(task, "timeout", f"killed {GRACE_S:.0f} s after {limit:.0f} s")
         return self._fail(task, "error", f"killed by {signal.Signals(-code).name}")
 
@@ -232,4 +208,4 @@ class Crew:
     def _end(self, job: Job, status: str) -> None:
         self.statuses[job.job_id] = status.partition(",")[0]
         self.look_again.pop(job.job_id, None)
-        self.on_event(("ended", job, status))
+        self.on_end(job, status)
