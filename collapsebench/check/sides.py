@@ -19,7 +19,7 @@ from collapsebench.settings import UserError, did_you_mean, digest
 COLUMNS = ("method", "network", "dataset", "codebook_size", "code_dim")
 GROUPS = ("method", "network")  # their settings are written with their own names, too: edvae.beta
 
-Wish = dict[str, Any]  # names of settings -> the values that rows must have
+Asked = dict[str, Any]  # names of settings -> the values that rows must have
 
 
 def sides(a: str, b: str, results: str, given: Path | None = None) -> tuple[Selection, Selection]:
@@ -54,7 +54,7 @@ def of_word(word: str, given: Path | None) -> Selection:
     return select.of_folder(Path(word))
 
 
-def wish(text: str) -> Wish:
+def wish(text: str) -> Asked:
     """Parses: method=edvae,edvae.clamp=20 -> {"method": "edvae", "edvae.clamp": 20}."""
     pairs = [part.partition("=") for part in text.split(",")]
     if not all(name.strip() and value.strip() for name, _, value in pairs):
@@ -62,7 +62,7 @@ def wish(text: str) -> Wish:
     return {name.strip(): parse_value(value.strip()) for name, _, value in pairs}
 
 
-def chosen(rows: Selection, word: str, asked: Wish, free: Iterable[str]) -> Selection:
+def chosen(rows: Selection, word: str, asked: Asked, free: Iterable[str]) -> Selection:
     """The rows whose settings are as asked, in cells that leave the ``free`` names out."""
     jobs = {job: facts(row) for job, row in first_rows(rows.runs).items()}
     for name, value in asked.items():

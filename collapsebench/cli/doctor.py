@@ -19,7 +19,7 @@ LOW_DISK_GB = 5.0
 
 
 @dataclass(frozen=True)
-class Finding:
+class Line:
     """One line of the check-up; ``level`` is "ok", "note" (something is not there) or "wrong"."""
 
     level: str
@@ -27,7 +27,7 @@ class Finding:
     text: str
 
 
-def findings(results: Path, root: Path | None) -> list[Finding]:
+def findings(results: Path, root: Path | None) -> list[Line]:
     """Everything that is looked at, in order."""
     return [
         *installation(),
@@ -39,29 +39,29 @@ def findings(results: Path, root: Path | None) -> list[Finding]:
     ]
 
 
-def installation() -> list[Finding]:
+def installation() -> list[Line]:
     """Versions of this package and of those that numbers depend on."""
     versions = provenance.installed()
     text = ", ".join(f"{name} {number}" for name, number in versions.items())
     level = "wrong" if "missing" in versions.values() else "ok"
     here = f"collapsebench {__version__}, Python {platform.python_version()}"
-    return [Finding(level, "installation", f"{here}, {text}")]
+    return [Line(level, "installation", f"{here}, {text}")]
 
 
-def machine(results: Path) -> list[Finding]:
+def machine(results: Path) -> list[Line]:
     """Processor, GPUs and free disk space."""
     gpus = devices.gpus()
     accelerator = f"{len(gpus)} GPU(s)" if gpus else "no GPU: the paper's grids need one"
     place = next(p for p in (results.resolve(), *results.resolve().parents) if p.exists())
     free = shutil.disk_usage(place).free / 1e9
     return [
-        Finding("ok", "processor", f"{provenance.cores()} cores, {provenance.processor()}"),
-        Finding("ok" if gpus else "note", "accelerator", accelerator),
-        Finding("wrong" if free < LOW_DISK_GB else "ok", "disk", f"{free:.0f} GB free at {place}"),
+        Line("ok", "processor", f"{provenance.cores()} cores, {provenance.processor()}"),
+        Line("ok" if gpus else "note", "accelerator", accelerator),
+        Line("wrong" if free < LOW_DISK_GB else "ok", "disk", f"{free:.0f} GB free at {place}"),
     ]
 
 
-def datasets(root: Path) -> list[Finding]:
+def datasets(root: Path) -> list[Line]:
     """Which datasets are ready; ``folder`` needs a path and is left out."""
     found = []
     for name in registry.names("datasets"):
@@ -70,51 +70,51 @@ def datasets(root: Path) -> list[Finding]:
         from collapsebench.plan.registry import dataset
 
         line = dataset(name).missing(Data(), root)
-        found.append(Finding("note" if line else "ok", f"data {name}", line or "ready"))
+        found.append(Line("note" if line else "ok", f"data {name}", line or "ready"))
     return found
 
 
-def weights() -> Finding:
+def weights() -> Line:
     """Whether FID can be measured here."""
     from collapsebench.fidelity import load_extractor
 
     try:
         extractor = load_extractor("inception-v3-compat")
     except UserError as error:
-        return Finding("note", "inception", str(error))
-    return Finding("ok", "inception", f"verified weights at {extractor.weights}")
+        return Line("note", "inception", str(error))
+    return Line("ok", "inception", f"verified weights at {extractor.weights}")
 
 
-def rows(results: Path) -> list[Finding]:
+def rows(results: Path) -> list[Line]:
     """Rows per table, and each file that cannot be read."""
     found = []
     for table in tables.SCHEMAS:
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
             count = len(tables.read(results, table))
-        found.append(Finding("ok", f"rows {table}", str(count)))
-        found += [Finding("wrong", f"rows {table}", str(w.message)) for w in caught]
+        found.append(Line("ok", f"rows {table}", str(count)))
+        found += [Line("wrong", f"rows {table}", str(w.message)) for w in caught]
     return found
 
 
-def jobs(results: Path) -> list[Finding]:
+def jobs(results: Path) -> list[Line]:
     """Jobs that wait for somebody: errors, and grids that are not complete or cannot be read."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         try:
             found = status.status(results, None)
         except UserError as error:
-            return [Finding("note", "jobs", str(error))]
+            return [Line("note", "jobs", str(error))]
     counts: dict[str, int] = {}
     for job in found:
         counts[job["status"]] = counts.get(job["status"], 0) + 1
     text = ", ".join(f"{count} {status}" for status, count in sorted(counts.items()))
     bad = {"error", "timeout", "out_of_memory"} & set(counts)
-    damaged = [Finding("wrong", "grids", str(warning.message)) for warning in caught]
-    return [Finding("wrong" if bad else "ok", "jobs", text), *damaged]
+    damaged = [Line("wrong", "grids", str(warning.message)) for warning in caught]
+    return [Line("wrong" if bad else "ok", "jobs", text), *damaged]
 
 
-def print_findings(found: list[Finding]) -> int:
+def print_findings(found: list[Line]) -> int:
     """Prints them for a person; the exit code is 1 if something is wrong."""
     width = max(len(f.subject) for f in found)
     for f in found:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collapsebench.plan import grid, registry
 
-Listing = dict[str, list[dict[str, str]]]
+Kinds = dict[str, list[dict[str, str]]]
 
 
-def listing() -> Listing:
+def listing() -> Kinds:
     """Kind -> names with one line each; nothing is imported."""
-    found: Listing = {}
+    found: Kinds = {}
     for kind in registry.KINDS:
         entries = [registry.find(kind, name) for name in registry.names(kind)]
         found[kind] = [
@@ -23,7 +23,7 @@ def listing() -> Listing:
     return found
 
 
-def print_listing(found: Listing) -> None:
+def print_listing(found: Kinds) -> None:
     """Prints a listing for a person."""
     for kind, rows in found.items():
         print(f"{kind}:")

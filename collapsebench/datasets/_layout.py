@@ -36,7 +36,7 @@ WORDS = re.compile(r"[A-Z]?[a-z]+|[A-Z]+")  # of trainA, test_images, COCO's val
 
 
 @dataclass(frozen=True)
-class Listing:
+class Layout:
     """What lies below a folder.
 
     Attributes:
@@ -54,14 +54,14 @@ class Listing:
         return [name for name, *_ in self.files]
 
 
-def listing(folder: Path) -> Listing:
+def listing(folder: Path) -> Layout:
     """The images below a folder, sub-folders and links followed.
 
     Raises:
         UserError: a folder that cannot be read or is met twice (a link back), or an image's name on
             what is no regular file.
     """
-    found = Listing()
+    found = Layout()
     try:
         _scan(str(folder), "", {}, found)
     except OSError as error:
@@ -70,7 +70,7 @@ def listing(folder: Path) -> Listing:
     return found
 
 
-def _scan(folder: str, prefix: str, met: dict[tuple[int, int], str], found: Listing) -> None:
+def _scan(folder: str, prefix: str, met: dict[tuple[int, int], str], found: Layout) -> None:
     """Adds what lies in a folder; ``met`` are the folders so far, by device and inode."""
     status = os.stat(folder)
     if (twin := met.setdefault((status.st_dev, status.st_ino), folder)) != folder:

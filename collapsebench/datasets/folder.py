@@ -20,7 +20,7 @@ import numpy as np
 
 from collapsebench.datasets import Dataset, Source, cut, expanded, mixed, tenth
 from collapsebench.datasets._cache import place
-from collapsebench.datasets._layout import Listing, listing, splits
+from collapsebench.datasets._layout import Layout, listing, splits
 from collapsebench.datasets._pixels import SUFFIXES, read_rgb
 from collapsebench.settings import Data, UserError, digest, few
 
@@ -96,12 +96,12 @@ def _preprocessing(side: int) -> Callable:
     return transforms.Compose([transforms.Resize(side), transforms.CenterCrop(side)])
 
 
-def _divided(settings: Data) -> tuple[Listing, dict[str, np.ndarray]]:
+def _divided(settings: Data) -> tuple[Layout, dict[str, np.ndarray]]:
     """The images of the folder and the indices of each split; what no folder gives is cut."""
     if not settings.path:
         raise UserError("no folder given: say where your images are with --set data.path=FOLDER")
     folder = expanded(settings.path)
-    found = listing(folder) if folder.is_dir() else Listing()
+    found = listing(folder) if folder.is_dir() else Layout()
     if len(found.files) < FEWEST:
         raise UserError(
             f"{len(found.files)} images in {folder.absolute()}: at least {FEWEST} should lie "

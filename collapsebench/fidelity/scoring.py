@@ -46,7 +46,7 @@ class Scored:
 
 
 @dataclass(frozen=True)
-class Counts:
+class ImageCounts:
     """How many images of each kind one scoring compares."""
 
     n_reference: int
@@ -118,7 +118,7 @@ def protocol_id(protocol: dict[str, Any]) -> str:
 
 def _counts(
     settings: Score, reference: np.ndarray, reconstructions: np.ndarray, samples: np.ndarray | None
-) -> Counts:
+) -> ImageCounts:
     def take(what: str, asked: int, there: int) -> int:
         if there < asked and protocol.rankable:
             raise UserError(
@@ -132,12 +132,12 @@ def _counts(
     n_prdc = take("reference", protocol.prdc, n_reference)
     n_reconstructions = take("reconstructed", min(protocol.generated, whole), len(reconstructions))
     if samples is None:
-        return Counts(n_reference, n_reconstructions, 0, n_prdc)
+        return ImageCounts(n_reference, n_reconstructions, 0, n_prdc)
     n_generated = take("generated", protocol.generated, len(samples))
-    return Counts(n_reference, n_reconstructions, n_generated, min(n_prdc, n_generated))
+    return ImageCounts(n_reference, n_reconstructions, n_generated, min(n_prdc, n_generated))
 
 
-def _check_samples(samples: np.ndarray, counts: Counts, settings: Score) -> None:
+def _check_samples(samples: np.ndarray, counts: ImageCounts, settings: Score) -> None:
     """What would fail, or say nothing, after minutes of feature extraction."""
     check_neighbours(max(settings.k, SECOND_K), counts.n_prdc, "generated or reference")
     if (samples[: counts.n_generated] == samples[0]).all():
@@ -153,7 +153,7 @@ def _neighbours(generated: np.ndarray, known: Reference) -> np.ndarray:
 
 def _protocol(
     settings: Score,
-    counts: Counts,
+    counts: ImageCounts,
     extractor: Extractor,
     reference_hash: str,
     device: torch.device | str,

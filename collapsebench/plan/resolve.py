@@ -115,7 +115,7 @@ class Resolved:
 
 
 @dataclass(frozen=True)
-class Cell:
+class Configuration:
     """All but the seed, and its ids."""
 
     code_dim: int
@@ -125,13 +125,13 @@ class Cell:
 
 
 @functools.cache
-def _cell(found: Resolved, codebook_size: int, code_dim: int) -> Cell:
+def _cell(found: Resolved, codebook_size: int, code_dim: int) -> Configuration:
     """A tied dimension is the job's own; it is compared with others at the grid's."""
     tied = found.dim_for(codebook_size)
     own = code_dim if tied is None else tied
     config = {"codebook": [codebook_size, own]} | found.config
     comparison = {"codebook": [codebook_size, code_dim]} | found.comparison
-    return Cell(own, config, digest(config), digest(comparison))
+    return Configuration(own, config, digest(config), digest(comparison))
 
 
 @functools.cache

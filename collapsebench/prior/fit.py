@@ -25,8 +25,8 @@ WARM_UP = 0.3  # share of the steps, schedule="cosine": rosinality, scheduler.py
 FIRST = 1 / 25  # of the peak learning rate, likewise
 LAST = FIRST / 1e4  # of the peak learning rate, likewise
 
-Curve = list[tuple[int, dict[str, float]]]
-Progress = Callable[[int, int, dict[str, float]], None]
+FitCurve = list[tuple[int, dict[str, float]]]
+FitProgress = Callable[[int, int, dict[str, float]], None]
 
 
 @dataclass(frozen=True)
@@ -44,20 +44,20 @@ class Fitted:
     """
 
     model: PixelSNAIL
-    curve: Curve
+    curve: FitCurve
     nll_train: float
     nll_held_out: float
     epochs_run: int
 
 
 @dataclass
-class State:
+class FitState:
     """Where a fit stands: steps and epochs done, this epoch's losses, the best weights so far."""
 
     step: int = 0
     epoch: int = 0
     losses: list[float] = field(default_factory=list)
-    curve: Curve = field(default_factory=list)
+    curve: FitCurve = field(default_factory=list)
     best: float = math.inf
     since_best: int = 0  # epochs
     best_weights: dict[str, Tensor] = field(default_factory=dict)  # only with early stopping
@@ -72,7 +72,7 @@ def fit(
     device: torch.device,
     checkpoint: Path | None = None,
     checkpoint_s: float = 60.0,
-    progress: Progress = lambda step, steps, values: None,
+    progress: FitProgress = lambda step, steps, values: None,
 ) -> Fitted:
     """Trains a prior on token grids (N, H, W) or (N, H, W, Q) by cross-entropy, nats per token.
 
@@ -103,7 +103,7 @@ def fit(
     model = PixelSNAIL(codebook_size, height, width, settings, codebooks).to(device)
     optimizer = torch.optim.Adam(model.parameters(), lr=settings.learning_rate, fused=True)
     identity = fingerprint(tokens, settings, codebook_size, seed)
-    state = restore(checkpoint, identity, model, optimizer) or State()
+    state = restore(checkpoint, identity, model, optimizer) or FitState()
 
     saved = time.monotonic()
     while state.epoch < settings.epochs and not exhausted(state, settings):
@@ -224,7 +224,7 @@ def finite(losses: Tensor, step: int) -> list[float]:
     return values
 
 
-def end_epoch(state: State, settings: Prior, model: PixelSNAIL, held_out_loss: float) -> None:
+def end_epoch(state: FitState, settings: Prior, model: PixelSNAIL, held_out_loss: float) -> None:
     """Counts the epoch, adds a point to the curve, keeps the weights if they are the best."""
     values = {"prior_loss": float(np.mean(state.losses)), "prior_held_out": held_out_loss}
     state.epoch, state.losses = state.epoch + 1, []
@@ -238,7 +238,7 @@ def end_epoch(state: State, settings: Prior, model: PixelSNAIL, held_out_loss: f
         state.best_weights = copy.deepcopy(model.state_dict())
 
 
-def exhausted(state: State, settings: Prior) -> bool:
+def exhausted(state: FitState, settings: Prior) -> bool:
     """Whether early stopping has run out of patience."""
     return bool(settings.early_stopping) and state.since_best >= settings.early_stopping
 
@@ -270,7 +270,7 @@ def save(
     identity: str,
     model: PixelSNAIL,
     optimizer: torch.optim.Optimizer,
-    state: State,
+    state: FitState,
 ) -> None:
     """Writes a checkpoint, atomically; tensors and plain values only."""
     content: dict[str, Any] = {
@@ -291,7 +291,7 @@ def load(path: Path) -> dict[str, Any]:
 
 def restore(
     path: Path | None, identity: str, model: PixelSNAIL, optimizer: torch.optim.Optimizer
-) -> State | None:
+) -> FitState | None:
     """Puts a checkpoint's weights and generators in place; None if there is none of this fit."""
     if path is None or not path.exists():
         return None
@@ -303,4 +303,4 @@ def restore(
     torch.set_rng_state(content["rng"])
     if content["cuda_rng"]:
         torch.cuda.set_rng_state_all(content["cuda_rng"])
-    return State(**content["state"])
+    return FitState(**content["state"])

@@ -185,7 +185,7 @@ class Attention(nn.Module):
         return out.transpose(2, 3).reshape(batch, -1, height, width)
 
 
-class Block(nn.Module):
+class PixelBlock(nn.Module):
     """Gated causal layers, then attention, joined by a pointwise gated layer."""
 
     def __init__(self, settings: Prior):
@@ -264,7 +264,7 @@ class PixelSNAIL(nn.Module):
         self.codebook_size, self.codebooks = codebook_size, codebooks
         self.height, self.width = height, width
         self.stem = Stem(codebooks * codebook_size, settings.channels)
-        self.blocks = nn.ModuleList(Block(settings) for _ in range(settings.blocks))
+        self.blocks = nn.ModuleList(PixelBlock(settings) for _ in range(settings.blocks))
         self.head = pointwise(settings.channels, codebook_size)
         self.depths = nn.ModuleList(Depth(codebook_size, settings) for _ in range(1, codebooks))
         rows, columns = (torch.arange(n) / n - 0.5 for n in (height, width))

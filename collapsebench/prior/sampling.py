@@ -25,10 +25,10 @@ from collapsebench.prior.network import (
     LEFT,
     SIDE,
     UP,
-    Block,
     CausalConv,
     Depth,
     Gated,
+    PixelBlock,
     PixelSNAIL,
 )
 
@@ -189,7 +189,7 @@ class Cache:
 
     def __init__(self, model: PixelSNAIL, batch: int):
         self.stem = StemCache(model, batch)
-        self.blocks = [BlockCache(cast(Block, block), model, batch) for block in model.blocks]
+        self.blocks = [BlockCache(cast(PixelBlock, block), model, batch) for block in model.blocks]
         self.head = fold(model.head)
         self.depths = [DepthCache(cast(Depth, depth)) for depth in model.depths]
 
@@ -305,7 +305,7 @@ class ConvCache:
 class BlockCache:
     """A block: its convolutions, keys and values of all positions so far."""
 
-    def __init__(self, block: Block, model: PixelSNAIL, batch: int):
+    def __init__(self, block: PixelBlock, model: PixelSNAIL, batch: int):
         self.width = model.width
         self.inclusive = block.inclusive
         self.first, self.second = (

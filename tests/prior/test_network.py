@@ -5,7 +5,7 @@ import torch
 from torch.nn import functional
 
 from collapsebench.prior import PixelSNAIL
-from collapsebench.prior.network import Attention, Block, Stem, pointwise
+from collapsebench.prior.network import Attention, PixelBlock, Stem, pointwise
 from collapsebench.settings import Prior, UserError
 
 
@@ -129,7 +129,7 @@ def test_masked_taps_get_no_gradient_and_stay_zero():
 def test_center_decides_whether_a_layer_sees_its_own_position():
     x = torch.randn(1, 16, 4, 5)
     for center, seen in (("strict", 0), ("inclusive", 1)):
-        block = Block(Prior(channels=16, layers=1, center=center))
+        block = PixelBlock(Prior(channels=16, layers=1, center=center))
         moved = block.layers[0].first(x + torch.eye(5)[2] * torch.eye(4)[3][:, None])
         change = (moved - block.layers[0].first(x))[0, :, 3, 2].abs().max()
         assert (change > 1e-4) == seen
