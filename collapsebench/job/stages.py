@@ -5,7 +5,6 @@ What a stage leaves on disk (model, tokens, prior, samples) is the input of the 
 
 from __future__ import annotations
 
-import functools
 import json
 import math
 from collections.abc import Callable
@@ -55,8 +54,10 @@ def train_stage(workspace: Workspace) -> Result:
         workspace.folder / folder.MODEL, lambda p: save_file(weights, p), load_file
     )
     files = [folder.MODEL]
-    if probe.maps:
-        files += save_arrays(workspace.folder, {folder.ENTROPY_MAPS: np.stack(probe.maps)})
+    if len(state.maps) == len({step for step, _, _ in state.curve}):
+        files += save_arrays(workspace.folder, {folder.ENTROPY_MAPS: np.stack(state.maps)})
+    elif state.maps:
+        print("train: its checkpoint had no entropy maps; none are kept", flush=True)
     facts = {
         "steps": state.step,
         "variant": state.variant,
@@ -98,7 +99,7 @@ def encode_stage(workspace: Workspace) -> Result:
 
 
 def prior_stage(workspace: Workspace) -> Result:
-    """Training tokens -> a PixelSNAIL and its likelihoods beside the unigram entropy."""
+    """Training tokens -> a PixelSNAIL; of each split its likelihood beside the unigram entropy."""
     job, settings = workspace.job, workspace.job.group("prior")
     if workspace.model.quantizer.codebooks != 1:
         raise Incompatible(
@@ -119,23 +120,18 @@ def prior_stage(workspace: Workspace) -> Result:
     tables.replace_atomically(
         workspace.folder / folder.PRIOR, lambda p: save_file(weights, p), load_file
     )
-    test = workspace.tokens("test")
-    nll = functools.partial(
-        prior.nll, tokens=np.asarray(test), batch_size=settings.batch_size, device=workspace.device
-    )
-    likelihoods = {
-        "train": (fitted.nll_train, workspace.tokens("train")),
-        "val": (fitted.nll_held_out, workspace.tokens("train")),
-        "test": (nll(fitted.model), test),
-    }
     rows: Rows = {"metrics": [], "curves": []}
-    for split, (value, tokens) in likelihoods.items():
+    for split in SPLITS:  # each split's own tokens; what was held out of train is on the curve
+        tokens = np.asarray(workspace.tokens(split))
+        nll = prior.nll(
+            fitted.model, tokens, batch_size=settings.batch_size, device=workspace.device
+        )
         unigram = metrics.entropy(metrics.counts(tokens, job.codebook_size))
         values = {
-            "nll": value,
-            "bits_per_token": value / math.log(2),
+            "nll": nll,
+            "bits_per_token": nll / math.log(2),
             "unigram_entropy": unigram,
-            "prior_gain": unigram - value,
+            "prior_gain": unigram - nll,
         }
         rows["metrics"] += metric_rows(values, split, len(tokens), workspace.prior_protocol())
     for step, values in fitted.curve:
@@ -230,6 +226,26 @@ STAGE_FUNCTIONS: dict[str, Callable[[Workspace], Result]] = {
     "prior": prior_stage,
     "sample": sample_stage,
     "score": score_stage,
+}
+
+# What a stage reads of the files that those before it left.
+READS: dict[str, dict[str, tuple[str, ...]]] = {
+    "train": {},
+    "encode": {"train": (folder.MODEL,)},
+    "prior": {
+        "train": (folder.MODEL,),
+        "encode": tuple(folder.tokens_file(split) for split in SPLITS),
+    },
+    "sample": {
+        "train": (folder.MODEL,),
+        "encode": (folder.tokens_file("train"),),
+        "prior": (folder.PRIOR,),
+    },
+    "score": {
+        "train": (folder.MODEL,),
+        "encode": (folder.tokens_file("train"),),
+        "sample": (folder.SAMPLES,),
+    },
 }
 
 

@@ -68,6 +68,8 @@ def run(choice: plans.Choice, results: Path, options: Options, argv: Sequence[st
         raise UserError(f"--launcher: unknown launcher {options.launcher!r}{known}")
     set_environment(choice, options)
     grid, jobs = choice.jobs()
+    if not options.dry_run:
+        tasks.recover(jobs, results)
     found = plans.plan(grid, jobs, results, devices.kind(gpus(options)), choice.data_root)
     todo = slurm.without_queued(tasks.tasks(jobs, results), results)
     if options.dry_run or (found.lacking and todo):

@@ -33,7 +33,7 @@ from collapsebench.settings import (
 )
 
 # Bumped by hand when the numbers of a stage change; `check --level 1` says when that is due.
-IMPLEMENTATIONS = {"train": 1, "encode": 1, "prior": 1, "sample": 1, "score": 1}
+IMPLEMENTATIONS = {"train": 1, "encode": 1, "prior": 2, "sample": 1, "score": 1}
 
 
 def jobs(grid: Grid, points: Iterable[Point], root: Path | None = None) -> list[Job]:

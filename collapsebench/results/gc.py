@@ -15,7 +15,8 @@ KINDS = {
     "samples": (folder.SAMPLES, folder.SAMPLE_TOKENS),
     "images": ("*.png", folder.ENTROPY_MAPS),
 }
-LEFTOVERS = (folder.checkpoint_file("*"), ".*.tmp", ".claim-*")  # of processes that were killed
+LEFTOVERS = ("*.tmp", f"{folder.ROWS}/*/*.tmp", ".claim-*", folder.checkpoint_file("*"),
+             f"*{folder.DAMAGED}*")  # of processes that were killed  # fmt: skip
 
 
 def gc(results: Path, grid: str | None, keep: tuple[str, ...], dry_run: bool) -> str:
