@@ -33,20 +33,23 @@ def load(job_id: str, results: Path | str = "results") -> DiscreteVAE:
     """The trained model of a job, in eval mode on the CPU; a unique beginning of its id will do.
 
     Raises:
-        UserError: no such job, more than one, or a job without a trained model.
+        UserError: no such job, more than one, or a job without a trained model, or a damaged one.
     """
     import torch
 
     from collapsebench.job.workspace import Workspace
     from collapsebench.plan.job import Job
-    from collapsebench.results.folder import MODEL
+    from collapsebench.results.folder import MODEL, damage
     from collapsebench.results.status import find
     from collapsebench.settings import UserError
 
     folder = find(Path(results), job_id)
+    job = Job.load(folder)
     if not (folder / MODEL).is_file():
         raise UserError(f"job {folder.name} has no trained model yet")
-    return Workspace(Job.load(folder), folder, Path(results), torch.device("cpu"), threads=1).model
+    if reason := damage(folder, "train", job.job_id, [MODEL]):
+        raise UserError(f"job {folder.name}: {reason}")
+    return Workspace(job, folder, Path(results), torch.device("cpu"), threads=1).model
 
 
 def __getattr__(name: str) -> Any:

@@ -130,6 +130,23 @@ PROTOCOLS = {
 Cost = Callable[[Any, Any], float]  # of a job's ``plan.costs.Load`` and the stage's own settings
 
 
+SPLITS = ("train", "val", "test")
+
+
+def tokens_file(split: str) -> str:
+    """The file of a job with the tokens of a split."""
+    return f"tokens-{split}.npy"
+
+
+# What stages leave in a job's folder.
+MODEL, ENTROPY_MAPS = "model.safetensors", "entropy_maps.npy"  # maps: of one image, along training
+CODEBOOK, RECONSTRUCTIONS = "codebook.npy", "reconstructions.png"
+TOKENS = tuple(tokens_file(split) for split in SPLITS)
+PRIOR = "prior.safetensors"
+SAMPLES, SAMPLE_TOKENS, SAMPLE_GRID = "samples.npy", "sample_tokens.npy", "samples.png"
+NEIGHBOURS = "neighbours.png"
+
+
 @dataclass(frozen=True)
 class Stage:
     """What there is to know of a stage beside its function, ``<name>_stage`` in ``job.stages``.
@@ -138,8 +155,8 @@ class Stage:
         settings: its group, which bears its name.
         implementation: part of its id; bumped by hand when its numbers change, and
             ``check --level 1`` says when that is due.
-        parent: the stage it follows: its id hashes the parent's, and it may read what all before
-            left.
+        parent: the stage it follows: its id hashes the parent's.
+        reads: what it reads of the files that stages before it left.
         files: what it leaves in the job's folder, by the kinds that ``gc --keep`` knows.
         macs: multiply-adds that it takes.
         size: bytes that it leaves on disk.
@@ -149,6 +166,7 @@ class Stage:
     settings: type
     implementation: int
     parent: str
+    reads: dict[str, tuple[str, ...]]
     files: dict[str, tuple[str, ...]]
     macs: Cost
     size: Cost
@@ -159,33 +177,35 @@ PIPELINE = {
     stage.name: stage
     for stage in (
         Stage(
-            "train", Train, implementation=1, parent="",
-            files={"model": ("model.safetensors",), "images": ("entropy_maps.npy",)},
+            "train", Train, implementation=1, parent="", reads={},
+            files={"model": (MODEL,), "images": (ENTROPY_MAPS,)},
             macs=lambda load, own: PASSES * load.image_macs * own.steps * own.batch_size,
             size=lambda load, own: 12e6,
         ),
         Stage(
-            "encode", Encode, implementation=1, parent="train",
-            files={"codebook": ("codebook.npy",), "tokens": ("tokens-*.npy",),
-                   "images": ("reconstructions.png",)},
+            "encode", Encode, implementation=1, parent="train", reads={"train": (MODEL,)},
+            files={"codebook": (CODEBOOK,), "tokens": TOKENS, "images": (RECONSTRUCTIONS,)},
             macs=lambda load, own: load.image_macs * load.images,
             size=lambda load, own: load.token_bytes * load.images * 1.2,  # three splits
         ),
         Stage(
-            "prior", Prior, implementation=1, parent="encode",
-            files={"prior": ("prior.safetensors",)},
+            "prior", Prior, implementation=2, parent="encode",
+            reads={"train": (MODEL,), "encode": TOKENS},
+            files={"prior": (PRIOR,)},
             macs=lambda load, own: PASSES * load.prior_macs * load.images * own.epochs,
             size=lambda load, own: load.prior_bytes,
         ),
         Stage(
             "sample", Sample, implementation=1, parent="prior",
-            files={"samples": ("samples.npy", "sample_tokens.npy"), "images": ("samples.png",)},
+            reads={"train": (MODEL,), "encode": (tokens_file("train"),), "prior": (PRIOR,)},
+            files={"samples": (SAMPLES, SAMPLE_TOKENS), "images": (SAMPLE_GRID,)},
             macs=lambda load, own: 2 * load.prior_macs * own.count,
             size=lambda load, own: (load.image_bytes + load.token_bytes) * own.count,
         ),
         Stage(
             "score", Score, implementation=1, parent="sample",
-            files={"images": ("neighbours.png",)},
+            reads={"train": (MODEL,), "encode": (tokens_file("train"),), "sample": (SAMPLES,)},
+            files={"images": (NEIGHBOURS,)},
             macs=lambda load, own: load.feature_macs * (load.images + load.samples),
             size=lambda load, own: 0.0,
         ),

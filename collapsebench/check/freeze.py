@@ -18,9 +18,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from collapsebench.check import rows, select
-from collapsebench.check.frozen import last
 from collapsebench.results import baselines, grids, tables
 from collapsebench.results.folder import RECONSTRUCTIONS, SAMPLE_GRID, job_folder
+from collapsebench.results.runs import Key, last
 from collapsebench.settings import UserError
 
 SPLITS = ("test",)  # of the token counts
@@ -43,7 +43,7 @@ def freeze(tag: str, grid: str, results: Path, out: Path) -> Path:
     written = grids.read(results, grid)
     frames = {name: kept(results, name, written["jobs"]) for name in tables.SCHEMAS}
     frames["runs"] = last(frames["runs"])
-    refuse_incomplete(written, frames["runs"])
+    refuse_incomplete(written, frames["runs"], select.lost(results, written["jobs"]))
     refuse_mixtures(frames)
     frames["curves"] = thinned(frames["curves"])
     frames["codes"] = frames["codes"][frames["codes"]["split"].isin(SPLITS)]
@@ -69,8 +69,8 @@ def kept(results: Path, table: str, jobs: Sequence[Mapping[str, Any]]) -> pd.Dat
     return select.current(frame, jobs)
 
 
-def refuse_incomplete(grid: Mapping[str, Any], runs: pd.DataFrame) -> None:
-    """Raises ``UserError`` unless every stage of every job has a final result."""
+def refuse_incomplete(grid: Mapping[str, Any], runs: pd.DataFrame, lost: Sequence[Key]) -> None:
+    """Raises ``UserError`` unless every stage of every job has a final result and all its rows."""
     final = runs[runs["status"].isin(tables.FINAL)]
     ended = set(final.loc[final["status"] != "done", "job_id"])  # nothing comes after these
     have = set(zip(final["job_id"], final["stage"], strict=True))
@@ -79,11 +79,11 @@ def refuse_incomplete(grid: Mapping[str, Any], runs: pd.DataFrame) -> None:
         for job in grid["jobs"]
         for stage in job["stage_ids"]
         if (job["job_id"], stage) not in have and job["job_id"] not in ended
-    }
+    } | {job_id for job_id, _ in lost}
     if left:
         raise UserError(
             f"{len(left)} of {len(grid['jobs'])} jobs of grid {grid['name']!r} have no final "
-            f"result yet; run first: {grid['command']}"
+            f"result or not all rows; run first: {grid['command']}"
         )
 
 
@@ -169,7 +169,7 @@ def manifest(tag: str, grid: Mapping[str, Any], frames: Tables, fresh: Path) -> 
         "hours": round(float(runs["wall_s"].sum()) / 3600, 3),
         "sensitivity": rows.sensitivity(frames["metrics"]),
         "files": {
-            path.relative_to(fresh).as_posix(): baselines.sha256(path)
+            path.relative_to(fresh).as_posix(): tables.sha256(path)
             for path in sorted(fresh.rglob("*"))
             if path.is_file()
         },

@@ -9,6 +9,7 @@ import pandas as pd
 from collapsebench.check import rows, select
 from collapsebench.check.verdicts import MISSING, WORSE, Finding
 from collapsebench.results import baselines, grids, tables
+from collapsebench.results.runs import last
 
 CELL = [name for name in rows.CELL if name != "protocol"]
 
@@ -45,10 +46,3 @@ def ended(new: pd.DataFrame, old: pd.DataFrame) -> list[Finding]:
                 verdict = WORSE if status in tables.FINAL else MISSING
                 found.append(Finding(2, f"{name} · {status}", verdict, text))
     return found
-
-
-def last(runs: pd.DataFrame) -> pd.DataFrame:
-    """The last attempt of each job's stage."""
-    return runs.sort_values(["finished_at", "attempt"]).drop_duplicates(
-        ["job_id", "stage"], keep="last"
-    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,7 @@ import pandas as pd
 
 from collapsebench.check.rows import CELL
 from collapsebench.results import baselines, grids, tables
+from collapsebench.results.runs import Key, standing
 from collapsebench.settings import UserError
 
 
@@ -77,11 +79,20 @@ def current(frame: pd.DataFrame, jobs: Iterable[Mapping[str, Any]]) -> pd.DataFr
     return frame[[pair in wanted for pair in pairs]]
 
 
+def lost(results: Path, jobs: Iterable[Mapping[str, Any]]) -> list[Key]:
+    """What was done of these jobs' stages, and is not in all its tables any more."""
+    wanted = {(job["job_id"], stage_id) for job in jobs for stage_id in job["stage_ids"].values()}
+    return [key for key in standing(results, {key[0] for key in wanted}).lost if key in wanted]
+
+
 def _of_jobs(
     name: str, results: Path, grid: Mapping[str, Any], jobs: Iterable[Mapping[str, Any]]
 ) -> Selection:
     jobs = list(jobs)
     ids = {job["job_id"] for job in jobs}
+    if lacking := lost(results, jobs):
+        text = f"{results}: tables lack the rows of {len(lacking)} stages; run makes them anew"
+        warnings.warn(text, stacklevel=3)
     metrics, runs = (
         current(tables.read(results, table, jobs=ids), jobs) for table in ("metrics", "runs")
     )

@@ -22,9 +22,8 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from collapsebench.settings import UserError
+from collapsebench.settings import SPLITS, UserError
 
-SPLITS = ("train", "val", "test")
 BLOCK = 1024  # images decoded between two writes: 48 MiB at 128 x 128
 
 

@@ -16,11 +16,11 @@ from collapsebench.fidelity import randconv
 from collapsebench.fidelity.weights import (
     INCEPTION_SHA256,
     WAYS,
-    file_sha256,
     inception_weights,
     read_weights,
 )
 from collapsebench.quantities import INCEPTION
+from collapsebench.results import tables
 from collapsebench.settings import UserError, did_you_mean
 
 Progress = Callable[[int, int], None]  # images done, images in all
@@ -86,7 +86,7 @@ def load_extractor(
 
 
 def _inception(path: Path, allow_unverified: bool) -> Extractor:
-    digest = file_sha256(path)
+    digest = tables.sha256(path)
     verified = digest == INCEPTION_SHA256
     if not verified and not allow_unverified:
         raise UserError(

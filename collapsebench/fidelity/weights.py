@@ -16,7 +16,7 @@ from pathlib import Path
 import torch
 from torch_fidelity.feature_extractor_inceptionv3 import URL_INCEPTION_V3
 
-from collapsebench.results.tables import replace_atomically
+from collapsebench.results import tables
 from collapsebench.settings import UserError
 
 INCEPTION_SHA256 = "6726825d0af5f729cebd5821db510b11b1cfad8faad88a03f1befd49fb9129b2"
@@ -48,12 +48,6 @@ def inception_weights(explicit: Path | None = None) -> Path:
     if not path.is_file():
         raise UserError(f"no Inception weights at {path}: {WAYS}")
     return path
-
-
-def file_sha256(path: Path) -> str:
-    """64 hex digits."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def read_weights(path: Path, sha256: str) -> io.BytesIO:
@@ -89,7 +83,7 @@ def download_inception(target: Path) -> Path:
         UserError: no connection, or another file than the published one arrived.
     """
     try:
-        replace_atomically(target, _fetch, _verify)
+        tables.replace_atomically(target, _fetch, _verify)
     except OSError as error:
         raise UserError(f"could not fetch {URL_INCEPTION_V3}: {_first_line(error)}") from None
     return target
@@ -100,7 +94,7 @@ def _fetch(path: Path) -> None:
 
 
 def _verify(path: Path) -> None:
-    if (digest := file_sha256(path)) != INCEPTION_SHA256:
+    if (digest := tables.sha256(path)) != INCEPTION_SHA256:
         raise OSError(f"what arrived has SHA-256 {digest[:12]}..., not {INCEPTION_SHA256[:12]}...")
 
 

@@ -1,7 +1,7 @@
 """One job -> its rows. The page to read first: `run` is the life of a job, phase by phase.
 
-A stage's rows are written before its row in ``runs``, whose file name carries the final status:
-that file is the commit.
+A stage's rows are written into the job's folder, then into the tables, last its row in ``runs``,
+whose file name carries the final status: that file is the commit.
 """
 
 from __future__ import annotations
@@ -20,15 +20,18 @@ from collapsebench.job.stages import Facts, Rows, curve_rows, function
 from collapsebench.job.workspace import Workspace
 from collapsebench.plan.job import Job
 from collapsebench.quantizer import Incompatible
-from collapsebench.results import provenance, tables
+from collapsebench.results import copies, provenance, tables
 from collapsebench.results.claims import Claim, Taken, describe, holder
-from collapsebench.results.folder import marker_file, say
+from collapsebench.results.folder import ROWS, damage, mark, say
 from collapsebench.results.runs import attempts, rows_name, run_name
-from collapsebench.settings import STAGES, UserError, ancestors
+from collapsebench.settings import PIPELINE, STAGES, UserError
 
 
 def run(workspace: Workspace, stages: Sequence[str] = STAGES, *, wait: bool = False) -> str:
     """Runs what is missing of a job and returns its status; idempotent.
+
+    Rows that the tables have lost are written again from the job's folder; where they are lost
+    there, too, their stage is run again.
 
     Every outcome becomes a row: NaN is ``diverged``, sizes that do not fit are ``incompatible``,
     too little memory is ``out_of_memory``, anything else an ``error``, its traceback in the log.
@@ -41,6 +44,7 @@ def run(workspace: Workspace, stages: Sequence[str] = STAGES, *, wait: bool = Fa
     """
     job = workspace.job
     with Claim(workspace.folder, wait=lambda: wait and not workspace.stop()) as workspace.claim:
+        tidy(workspace)
         for stage in job.pending(workspace.results):
             if stage not in stages:
                 break  # a stage without the rows of those before it would be a torn job
@@ -48,10 +52,7 @@ def run(workspace: Workspace, stages: Sequence[str] = STAGES, *, wait: bool = Fa
                 return status
             message = ""
             try:
-                for parent in ancestors(stage):
-                    if not workspace.has(parent):
-                        perform(workspace, parent)  # its rows exist, its files were removed
-                        workspace.checkpoint(parent).unlink(missing_ok=True)
+                prepare(workspace, stage)
                 rows, facts = perform(workspace, stage)
                 status, message = "done", str(facts.pop("message", ""))
             except Exception as error:  # the one place where a failure becomes a row
@@ -68,6 +69,18 @@ def run(workspace: Workspace, stages: Sequence[str] = STAGES, *, wait: bool = Fa
             if status != "done":
                 return status
     return "done"
+
+
+def tidy(workspace: Workspace) -> None:
+    """Removes what killed processes left half-written, and finishes what they had nearly done."""
+    job, folder, results = workspace.job, workspace.folder, workspace.results
+    own = [*folder.glob("*.tmp"), *(folder / ROWS).glob("*/*.tmp")]
+    for path in [*own, *results.glob(f"*/.{job.job_id}.*.tmp")]:
+        path.unlink(missing_ok=True)
+    for path in copies.publish(results, folder):
+        print(f"rows written again from the job's folder: {path.parent.name}/{path.name}")
+    for stage in job.stage_ids.keys() - job.pending(results):
+        workspace.checkpoint(stage).unlink(missing_ok=True)
 
 
 def classify(error: Exception) -> tuple[str, str]:
@@ -94,42 +107,49 @@ def curve_until(error: Exception) -> Rows:
     return {"curves": curve_rows(error.curve)} if isinstance(error, train.Diverged) else {}
 
 
+def prepare(workspace: Workspace, stage: str) -> None:
+    """Makes anew what a stage reads of those before it, where it is missing or damaged."""
+    for parent, names in PIPELINE[stage].reads.items():
+        stage_id = workspace.job.stage_ids[parent]
+        if reason := damage(workspace.folder, parent, stage_id, names):
+            print(f"{stage}: {reason}; {parent} is made anew", flush=True)
+            prepare(workspace, parent)
+            perform(workspace, parent)  # its rows stand
+            workspace.checkpoint(parent).unlink(missing_ok=True)
+
+
 def perform(workspace: Workspace, stage: str) -> tuple[Rows, Facts]:
     """Runs one stage and marks its files as made with these settings."""
     workspace.started = {"clock": time.monotonic(), "at": datetime.now(UTC)}
     print(f"{stage} begins", flush=True)
-    rows, facts, files = function(stage)(workspace)
-    marker = {"stage_id": workspace.job.stage_ids[stage], "files": files}
-    tables.write_json(workspace.folder / marker_file(stage), marker)
+    try:
+        rows, facts, files = function(stage)(workspace)
+    except SystemExit as end:  # a method that ends the process has no result
+        reason = RuntimeError(f"the process was told to exit ({end.code}) before the stage ended")
+        raise reason.with_traceback(end.__traceback__) from None
+    mark(workspace.folder, stage, workspace.job.stage_ids[stage], files)
     return rows, facts
 
 
 def commit(
     workspace: Workspace, stage: str, status: str, message: str, rows: Rows, facts: Facts
 ) -> None:
-    """Writes a stage's rows, then its row in ``runs``. The first final result stays."""
-    job, key = workspace.job, workspace.job.key(stage)
-    stage_id = job.stage_ids[stage]
-    earlier = [a for a in attempts(workspace.results, job.job_id) if a.stage_id == stage_id]
-    if any(attempt.final for attempt in earlier):
-        return
-    for table, found in rows.items():
-        tables.write(workspace.results, table, rows_name(key), [key | row for row in found])
-    run_id = uuid.uuid4().hex[:16]
-    row = (
-        key
-        | provenance.facts()
-        | workspace.facts()
-        | facts
-        | {
-            "run_id": run_id,
-            "attempt": len(earlier) + 1,
-            "status": status,
-            "message": message,
-        }
-    )
-    tables.write(workspace.results, "runs", run_name(key, status, run_id), [row])
-    say(workspace.folder, stage, status, message)
+    """Writes a stage's rows, then its row in ``runs``. A final row that is there stays."""
+    results, folder = workspace.results, workspace.folder
+    key, run_id = workspace.job.key(stage), uuid.uuid4().hex[:16]
+    earlier = [a for a in attempts(results, [key["job_id"]]) if a.stage_id == key["stage_id"]]
+    name = run_name(key, status, run_id)
+    ended = {"run_id": run_id, "attempt": len(earlier) + 1, "status": status, "message": message}
+    run = key | provenance.facts() | workspace.facts() | facts | ended
+    if status in tables.FINAL:
+        for table, found in rows.items():
+            tables.write(folder / ROWS, table, rows_name(key), [key | row for row in found])
+        if not copies.keep(results, folder, ("runs", f"{name}{tables.SUFFIX}")):
+            tables.write(folder / ROWS, "runs", name, [run])
+        copies.publish(results, folder)
+    else:
+        tables.write(results, "runs", name, [run])
+    say(folder, stage, status, message)
     if status in tables.FINAL:  # not before: whoever is killed until here resumes from it
         workspace.checkpoint(stage).unlink(missing_ok=True)
     print(f"{stage} {status}{': ' + message if message else ''}", flush=True)

@@ -6,7 +6,6 @@ is to know of a stage stands in ``settings.PIPELINE``.
 
 from __future__ import annotations
 
-import functools
 import json
 import math
 from collections.abc import Callable
@@ -22,9 +21,7 @@ from collapsebench.job import encode, train
 from collapsebench.job.workspace import Workspace
 from collapsebench.quantizer import Incompatible
 from collapsebench.results import folder, tables
-from collapsebench.settings import PROTOCOLS
-
-SPLITS = ("train", "val", "test")
+from collapsebench.settings import PROTOCOLS, SPLITS
 
 Rows = dict[str, list[dict[str, Any]]]
 Facts = dict[str, Any]  # columns of `runs`
@@ -61,8 +58,10 @@ def train_stage(workspace: Workspace) -> Result:
         workspace.folder / folder.MODEL, lambda p: save_file(weights, p), load_file
     )
     files = [folder.MODEL]
-    if probe.maps:
-        files += save_arrays(workspace.folder, {folder.ENTROPY_MAPS: np.stack(probe.maps)})
+    if len(state.maps) == len({step for step, _, _ in state.curve}):
+        files += save_arrays(workspace.folder, {folder.ENTROPY_MAPS: np.stack(state.maps)})
+    elif state.maps:
+        print("train: its checkpoint had no entropy maps; none are kept", flush=True)
     facts = {
         "steps": state.step,
         "items_per_s": state.step * settings.batch_size / workspace.elapsed(),
@@ -104,7 +103,7 @@ def encode_stage(workspace: Workspace) -> Result:
 
 
 def prior_stage(workspace: Workspace) -> Result:
-    """Training tokens -> a PixelSNAIL and its likelihoods beside the unigram entropy.
+    """Training tokens -> a PixelSNAIL; of each split its likelihood beside the unigram entropy.
 
     Both are per token, and of several codebooks means over them.
     """
@@ -126,24 +125,19 @@ def prior_stage(workspace: Workspace) -> Result:
     tables.replace_atomically(
         workspace.folder / folder.PRIOR, lambda p: save_file(weights, p), load_file
     )
-    test = workspace.tokens("test")
-    nll = functools.partial(
-        prior.nll, tokens=np.asarray(test), batch_size=settings.batch_size, device=workspace.device
-    )
-    likelihoods = {
-        "train": (fitted.nll_train, workspace.tokens("train")),
-        "val": (fitted.nll_held_out, workspace.tokens("train")),
-        "test": (nll(fitted.model), test),
-    }
     rows: Rows = {"metrics": [], "curves": []}
-    for split, (value, tokens) in likelihoods.items():
+    for split in SPLITS:  # each split's own tokens; what was held out of train is on the curve
+        tokens = np.asarray(workspace.tokens(split))
+        nll = prior.nll(
+            fitted.model, tokens, batch_size=settings.batch_size, device=workspace.device
+        )
         counts = [metrics.counts(t, job.codebook_size) for t in by_codebook(tokens, codebooks)]
         unigram = float(np.mean([metrics.entropy(each) for each in counts]))
         values = {
-            "nll": value,
-            "bits_per_token": value / math.log(2),
+            "nll": nll,
+            "bits_per_token": nll / math.log(2),
             "unigram_entropy": unigram,
-            "prior_gain": unigram - value,
+            "prior_gain": unigram - nll,
         }
         rows["metrics"] += metric_rows(values, split, len(tokens), workspace.prior_protocol())
     for step, values in fitted.curve:

@@ -14,15 +14,16 @@ from torch import Tensor
 from torch.nn import functional
 
 from collapsebench import schedules
+from collapsebench.job.encode import Probe
 from collapsebench.job.model import DiscreteVAE
 from collapsebench.results import tables
+from collapsebench.results.folder import UNUSABLE, resumable, set_aside
 from collapsebench.settings import PAPER_STEPS, Train
 
 WINDOW = ("loss", "reconstruction", "mse")  # summed over the steps between two points
 DIVERGED_AFTER = 2_000  # steps; before that a large error is only a start
 DIVERGED_FACTOR = 2.0  # times the error of predicting the data's mean colour
 Curve = list[tuple[int, str, float]]
-Probe = Callable[[DiscreteVAE], dict[str, float]]
 Report = Callable[[int, dict[str, float]], None]
 
 
@@ -40,11 +41,18 @@ class Interrupted(Exception):
 
 @dataclass
 class State:
-    """Where a run stands: steps done, points so far, sums since the last point."""
+    """Where a run stands: all that its checkpoint holds beside weights and generators.
+
+    Attributes:
+        step: steps done.
+        curve: points so far, and ``maps``: what the probe keeps of each.
+        window: sums since the last point.
+    """
 
     step: int = 0
     curve: Curve = field(default_factory=list)
     window: list[float] = field(default_factory=lambda: [0.0] * len(WINDOW))
+    maps: list[np.ndarray] = field(default_factory=list)
 
 
 def fit(
@@ -54,7 +62,7 @@ def fit(
     *,
     seed: int,
     device: torch.device,
-    probe: Probe = lambda model: {},
+    probe: Probe | None = None,
     report: Report = lambda step, values: None,
     stop: Callable[[], bool] = lambda: False,
     checkpoint: Path | None = None,
@@ -63,7 +71,7 @@ def fit(
     """Trains ``model`` in place on images (N, H, W, 3) uint8 and returns its curve.
 
     Args:
-        probe: further curve values, measured at each point; must draw no random number.
+        probe: further curve values, measured at each point; draws no random number.
         report: called at each point with its step and values.
         stop: asked before each step; True writes the checkpoint and raises ``Interrupted``.
         checkpoint: a file to resume from, and to write every ``checkpoint_s`` seconds.
@@ -85,13 +93,14 @@ def fit(
     base = [float(group["lr"]) for group in optimizer.param_groups]
 
     # Resume, or initialise what depends on data.
-    state = State()
-    torch.manual_seed(seed + 1)
-    if checkpoint is not None and checkpoint.exists():
-        state = restore(checkpoint, model, optimizer)
-    else:
+    state = restore(checkpoint, model, optimizer)
+    if state is None:
+        state = State()
+        torch.manual_seed(seed + 1)
         with torch.no_grad():
             model.quantizer.initialize(model.encode(pixels(data, batches.batch(0))))
+    if probe is not None:
+        probe.maps = state.maps
 
     every = max(1, settings.steps // settings.points)
     window = torch.tensor(state.window, device=device)
@@ -140,7 +149,7 @@ def fit(
                 raise Diverged(reason, state.curve)
             values |= {k: float(v) for k, v in (scheduled | quantized.terms).items()}
             model.eval()
-            values |= probe(model)
+            values |= probe(model) if probe is not None else {}
             model.train()
             state.curve += [(state.step, name, value) for name, value in values.items()]
             report(state.step, values)
@@ -219,6 +228,7 @@ def save(path: Path, model: DiscreteVAE, optimizer: torch.optim.Optimizer, state
         "step": state.step,
         "curve": state.curve,
         "window": state.window,
+        "maps": [torch.from_numpy(entropies) for entropies in state.maps],
         "rng": torch.get_rng_state(),
         "cuda_rng": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
     }
@@ -230,13 +240,36 @@ def save(path: Path, model: DiscreteVAE, optimizer: torch.optim.Optimizer, state
     tables.replace_atomically(path, write, Path.stat)
 
 
-def restore(path: Path, model: DiscreteVAE, optimizer: torch.optim.Optimizer) -> State:
-    """Loads a checkpoint into model, optimizer and the global generators."""
-    content = torch.load(path, map_location="cpu", weights_only=True)
+def restore(
+    path: Path | None, model: DiscreteVAE, optimizer: torch.optim.Optimizer
+) -> State | None:
+    """Loads a checkpoint into model, optimizer and the global generators.
+
+    Returns:
+        Where the run stands; None if there is no checkpoint, or one that is set aside because it
+        is damaged or of another model, which leaves the model as it was.
+    """
+    if path is None or not resumable(path):
+        return None
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+        curve = [(step, name, value) for step, name, value in content["curve"]]
+        maps = [entropies.numpy() for entropies in content.get("maps", ())]  # none in older ones
+        state = State(content["step"], curve, content["window"], maps)
+        refuse_other(content["model"], model)
+        optimizer.load_state_dict(content["optimizer"])
+        torch.set_rng_state(content["rng"])
+        if content["cuda_rng"]:
+            torch.cuda.set_rng_state_all(content["cuda_rng"])
+    except UNUSABLE as error:
+        set_aside(path, f"{type(error).__name__}: {error}")
+        return None
     model.load_state_dict(content["model"])
-    optimizer.load_state_dict(content["optimizer"])
-    torch.set_rng_state(content["rng"])
-    if content["cuda_rng"]:
-        torch.cuda.set_rng_state_all(content["cuda_rng"])
-    curve = [(step, name, value) for step, name, value in content["curve"]]
-    return State(content["step"], curve, content["window"])
+    return state
+
+
+def refuse_other(weights: dict[str, Tensor], model: DiscreteVAE) -> None:
+    """Raises ``ValueError`` unless the weights are of such a model."""
+    mine = {name: value.shape for name, value in model.state_dict().items()}
+    if {name: value.shape for name, value in weights.items()} != mine:
+        raise ValueError("its weights are of another model")

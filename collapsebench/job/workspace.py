@@ -28,7 +28,6 @@ from collapsebench.results.folder import (
     MODEL,
     PROGRESS,
     checkpoint_file,
-    marker_file,
     tokens_file,
 )
 from collapsebench.settings import build as build_settings
@@ -91,17 +90,6 @@ class Workspace:
     def tokens(self, split: str) -> np.ndarray:
         """The tokens of a split, memory-mapped."""
         return np.load(self.folder / tokens_file(split), mmap_mode="r")
-
-    def has(self, stage: str) -> bool:
-        """Whether this stage's files are here, made with these settings."""
-        if stage not in self.job.stage_ids:
-            return True
-        try:
-            marker = json.loads((self.folder / marker_file(stage)).read_text())
-        except (OSError, ValueError):
-            return False
-        files = [self.folder / name for name in marker["files"]]
-        return marker["stage_id"] == self.job.stage_ids[stage] and all(f.exists() for f in files)
 
     def checkpoint(self, stage: str) -> Path:
         """Where a stage that can resume writes how far it is."""

@@ -12,6 +12,7 @@ from collapsebench.launch import launcher, start, tasks
 from collapsebench.plan.job import Job
 from collapsebench.results import claims, grids, status
 from collapsebench.results.folder import CANCEL
+from collapsebench.results.runs import standing
 from collapsebench.settings import UserError
 
 
@@ -45,7 +46,7 @@ def _cancel(folder: Path) -> bool:
 def retry(
     words: Sequence[str], failed: bool, grid: str | None, results: Path, options: launcher.Options
 ) -> int:
-    """Runs failed jobs again, as they were queued; returns the exit code of ``run``.
+    """Runs jobs again that failed or lost rows, as they were queued; the exit code of ``run``.
 
     Raises:
         UserError: nothing was asked for, an unknown job or grid, or a job that did not fail.
@@ -53,16 +54,16 @@ def retry(
     if bool(words) == failed:
         raise UserError("say what: retry JOB, or retry --failed")
     states = {row["job_id"]: row["status"] for row in status.status(results, grid)}
-    wrong = {word: states[f.name] for word in words
-             if states[(f := status.find(results, word)).name] not in start.FAILED}  # fmt: skip
-    if wrong:
-        word, state = next(iter(wrong.items()))
-        raise UserError(f"job {word} did not fail: it is {state}")
     names = [f.name for f in chosen(words, None, results)] if words else list(states)
-    folders = [results / "jobs" / name for name in names if states[name] in start.FAILED]
-    if not folders:
+    again = {name for name in names if states.get(name) in start.FAILED}
+    again |= {job_id for job_id, _ in standing(results, names).lost}
+    if wrong := [name for name in names if words and name not in again]:
+        state = states.get(wrong[0], "of no grid here")
+        raise UserError(f"job {wrong[0]} did not fail: it is {state}")
+    jobs = [Job.load(results / "jobs" / name) for name in names if name in again]
+    if not jobs:
         raise UserError("nothing failed; jobs that were never run are started by: run")
-    jobs = [Job.load(folder) for folder in folders]
+    tasks.recover(jobs, results)
     return start.carry_out("retry", jobs, tasks.tasks(jobs, results), results, options)
 
 

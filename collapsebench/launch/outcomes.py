@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -14,21 +15,26 @@ from collapsebench.results.folder import job_folder, last_said, say
 from collapsebench.results.runs import run_name
 
 
-def status_of(code: int, folder: Path) -> str | None:
-    """The status behind a job process's exit code; None if it broke down without one."""
+def status_of(code: int, task: Task, results: Path) -> str | None:
+    """The status behind a job process's exit code; None if it ended without a result."""
     if code == 0:
-        said = last_said(folder).get("status")
-        return said if said in tables.FINAL else "done"
+        said = last_said(job_folder(results, task.job.job_id))
+        stage, status = said.get("stage"), said.get("status")
+        if status in tables.FINAL and (stage == task.stages[-1] or status != "done"):
+            return status
+        return None if set(task.job.pending(results)) & set(task.stages) else "done"
     known = {value: status for status, value in EXIT_CODES.items() if value}
     return known.get(code)
 
 
 def record(results: Path, task: Task, status: str, message: str, launcher: str) -> None:
     """Writes the row of a task whose own process could not; on a full disk, only says so."""
-    job, stage = task.job, task.stages[0]
+    job = task.job
+    stage = next((s for s in job.pending(results) if s in task.stages), task.stages[0])
     key, run_id = job.key(stage), os.urandom(8).hex()
     row: dict[str, Any] = key | provenance.facts()
     row |= {"run_id": run_id, "status": status, "message": message, "launcher": launcher}
+    row |= {"finished_at": datetime.now(UTC)}
     try:
         tables.write(results, "runs", run_name(key, status, run_id), [row])
         say(job_folder(results, job.job_id), stage, status, message)

@@ -36,6 +36,8 @@ def run(choice: plans.Choice, results: Path, options: Options, argv: Sequence[st
     """
     launcher = launchers.find(options.launcher, results)
     grid, jobs = choice.jobs()
+    if not options.dry_run:
+        tasks.recover(jobs, results)
     device, order = devices.kind(options.gpus), options.order
     found = plans.plan(grid, jobs, results, device, order.data_root, order.weights)
     todo = launchers.without_queued(tasks.tasks(jobs, results), results)

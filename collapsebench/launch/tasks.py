@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from collapsebench.plan.job import Job, finished, pending
-from collapsebench.results import provenance
+from collapsebench.results import copies, provenance
+from collapsebench.results.folder import job_folder
+from collapsebench.results.runs import standing
 
 FIRST = ("train", "encode")  # breadth first: every cell through these, then the rest
 
@@ -45,6 +48,27 @@ def tasks(jobs: Sequence[Job], results: Path) -> list[Task]:
             if chosen := tuple(stage for stage in stages if wanted(stage)):
                 found.append(Task(job, chosen))
     return found
+
+
+def recover(jobs: Sequence[Job], results: Path) -> None:
+    """Writes rows that the tables lost again from the jobs' folders, and says so.
+
+    What is lost there, too, will be run again.
+    """
+    ids = {job.job_id for job in jobs}
+    done = finished(results, ids)
+    unfinished = [job for job in jobs if pending(job, done)]
+    folders = [job_folder(results, job.job_id) for job in unfinished]
+    written = [path.parent.name for folder in folders for path in copies.publish(results, folder)]
+    if written:
+        print(f"rows that were missing or damaged, written again: {_counted(written)}")
+    gone = [table for tables in standing(results, ids).lost.values() for table in tables]
+    if gone:
+        print(f"rows that are missing or damaged, to be measured again: {_counted(gone)}")
+
+
+def _counted(tables: Sequence[str]) -> str:
+    return ", ".join(f"{count} in {table}" for table, count in sorted(Counter(tables).items()))
 
 
 def slots(count: int, gpus: Sequence[str] = (), per_gpu: int = 1) -> list[Slot]:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-import functools
+import filecmp
 import json
 import shutil
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -65,9 +66,9 @@ class Job:
         folder.mkdir(parents=True, exist_ok=True)
         files = {kind: str(folder / Path(source).name) for kind, source in self.files.items()}
         for kind, source in self.files.items():
-            if Path(source).resolve() != Path(files[kind]).resolve():
-                copy = functools.partial(shutil.copyfile, source)
-                tables.replace_atomically(Path(files[kind]), copy, Path.stat)
+            target = Path(files[kind])
+            if not (target.is_file() and filecmp.cmp(source, target, shallow=False)):
+                tables.replace_atomically(target, partial(shutil.copyfile, source), Path.stat)
         tables.write_json(folder / JOB, dataclasses.asdict(replace(self, files=files)))
         return folder
 
@@ -87,8 +88,11 @@ class Job:
         return build(GROUPS[name], self.settings[name], name)
 
     def pending(self, results: Path) -> tuple[str, ...]:
-        """Wanted stages without a final result, in order; none once a stage ended without one."""
-        return pending(self, finished(results))
+        """Wanted stages to be run, in order: without a final result, or without all its rows.
+
+        None once a stage ended without files for the next.
+        """
+        return pending(self, finished(results, [self.job_id]))
 
 
 def pending(job: Job, done: Finished) -> tuple[str, ...]:

@@ -18,6 +18,7 @@ from torch.nn import functional
 
 from collapsebench.prior.network import PixelSNAIL
 from collapsebench.results import tables
+from collapsebench.results.folder import UNUSABLE, resumable, set_aside
 from collapsebench.settings import Prior, UserError, digest, plain
 
 CURVE_POINTS = 500  # of a stored curve, at most
@@ -81,7 +82,8 @@ def fit(
 
     Args:
         checkpoint: a file to resume from and to write every ``checkpoint_s`` seconds; one
-            left by other tokens, settings or seed is ignored. Removing it is the caller's part.
+            left by other tokens, settings or seed is ignored, a damaged one set aside. Removing
+            it is the caller's part.
         progress: called after each step with steps done, steps asked for and the values of the
             last finished epoch; what it raises ends the fit, its checkpoint written.
 
@@ -293,14 +295,18 @@ def restore(
     path: Path | None, identity: str, model: PixelSNAIL, optimizer: torch.optim.Optimizer
 ) -> FitState | None:
     """Puts a checkpoint's weights and generators in place; None if there is none of this fit."""
-    if path is None or not path.exists():
+    if path is None or not resumable(path):
         return None
-    content = load(path)
-    if content["identity"] != identity:
+    try:
+        content = load(path)
+        if content["identity"] != identity:
+            return None
+        model.load_state_dict(content["model"])
+        optimizer.load_state_dict(content["optimizer"])
+        torch.set_rng_state(content["rng"])
+        if content["cuda_rng"]:
+            torch.cuda.set_rng_state_all(content["cuda_rng"])
+        return FitState(**content["state"])
+    except UNUSABLE as error:
+        set_aside(path, f"{type(error).__name__}: {error}")
         return None
-    model.load_state_dict(content["model"])
-    optimizer.load_state_dict(content["optimizer"])
-    torch.set_rng_state(content["rng"])
-    if content["cuda_rng"]:
-        torch.cuda.set_rng_state_all(content["cuda_rng"])
-    return FitState(**content["state"])

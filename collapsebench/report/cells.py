@@ -9,11 +9,12 @@ import numpy as np
 
 from collapsebench import stats
 from collapsebench.report.data import Comparison, Group, ReportData
+from collapsebench.report.rows import LOST
 from collapsebench.report.tables import Cell, Number, Part
 from collapsebench.results.baselines import Published, apart
 
 SPREAD = "Mean ± SD over seeds (ddof 1)"
-UNFINISHED = ("error", "timeout", "out_of_memory", "cancelled", "interrupted", "stale")
+UNFINISHED = ("error", "timeout", "out_of_memory", "cancelled", "interrupted", "stale", LOST)
 NOT_MEASURED = "not measured"
 OTHER_TRAINING = "other training"
 

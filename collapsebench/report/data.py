@@ -20,6 +20,7 @@ from collapsebench.report.style import Look, looks
 from collapsebench.results import baselines, grids, tables
 from collapsebench.results.baselines import Published
 from collapsebench.results.folder import job_folder
+from collapsebench.results.runs import standing
 from collapsebench.settings import PAPER_METHODS
 
 PAPER_CODEBOOK = (512, 16)
@@ -125,7 +126,8 @@ class ReportData:
         jobs = [Job(**rows.known(entry)) for entry in self.grid["jobs"]]
         jobs += [] if only_current else rows.older(jobs, tables.read(results, "runs"))
         self.runs = rows.table(results, "runs", jobs)
-        self.jobs = rows.with_status(jobs, self.runs)
+        lost = standing(results, {job.job_id for job in jobs}).lost
+        self.jobs = rows.with_status(jobs, self.runs, lost)
         for tag, frozen in baselines.beside({job.comparison_id for job in jobs}, given).items():
             self.jobs += rows.frozen(self.jobs, frozen, tag)
         self.metrics = self.rows("metrics", self.jobs).fillna({"split": "", "protocol": ""})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -33,10 +34,20 @@ def strips(
     """Each method's images of a comparison, from its smallest seed that has them."""
     found = []
     for variant, group in data.column(comparison):
-        paths = [path for job in group.jobs if (path := data.file(job, name))]
-        if paths:
-            found.append((variant, cut(paths[0], rows)))
+        cells = (_cut(path, rows) for job in group.jobs if (path := data.file(job, name)))
+        first = next((images for images in cells if images is not None), None)
+        if first is not None:
+            found.append((variant, first))
     return found
+
+
+def _cut(path: Path, rows: int) -> np.ndarray | None:
+    """As ``cut``; None for a damaged file, which is named."""
+    try:
+        return cut(path, rows)
+    except (OSError, SyntaxError, ValueError) as error:  # what Pillow raises
+        warnings.warn(f"skipped {path}: {error}", stacklevel=2)
+        return None
 
 
 def lay_out(rows: list[tuple[str, np.ndarray]]) -> Drawing:

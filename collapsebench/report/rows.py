@@ -10,6 +10,7 @@ from typing import Any
 import pandas as pd
 
 from collapsebench.results import tables
+from collapsebench.results.runs import Lost, last
 from collapsebench.settings import PAPER_METHODS, STAGES
 
 READ = {  # columns of large tables that a report needs; the others would double its time to read
@@ -23,6 +24,7 @@ READ = {  # columns of large tables that a report needs; the others would double
     "codes": ("job_id", "stage_id", "split", "codebook", "counts"),
 }  # fmt: skip
 NOT_RUN = "not run"
+LOST = "rows lost"  # a stage is done, and tables lack its rows
 
 
 @dataclass(frozen=True)
@@ -30,7 +32,7 @@ class Job:
     """One training of the grid and how far it came.
 
     Attributes:
-        status: a status of the store, or "not run".
+        status: a status of the store, "not run" or "rows lost".
         stage: the stage that the status is about.
         message: why it is not done, or what a finished stage had to leave out.
         baseline: tag of the baseline that the rows come from, "" for rows of this results folder.
@@ -77,12 +79,10 @@ def table(folder: Path, name: str, jobs: Sequence[Job]) -> pd.DataFrame:
     return frame[frame["stage_id"].isin(stages) | frame["job_id"].isin(any_stage)]
 
 
-def with_status(jobs: Sequence[Job], runs: pd.DataFrame) -> list[Job]:
-    """The jobs, each with its last status and what it ran on."""
-    latest: dict[tuple[str, str], Any] = {}
-    for row in runs.sort_values(["finished_at", "attempt"]).to_dict("records"):
-        latest[row["job_id"], row["stage"]] = row
-    found = [_status(job, latest) for job in jobs]
+def with_status(jobs: Sequence[Job], runs: pd.DataFrame, lost: Lost) -> list[Job]:
+    """The jobs, each with its last status and what it ran on; ``lost`` is of ``standing``."""
+    latest = {(row["job_id"], row["stage"]): row for row in last(runs).to_dict("records")}
+    found = [_complete(_status(job, latest), lost) for job in jobs]
     made_of = {job.config_id: job.made_of for job in reversed(found) if job.made_of}
     return [
         job if job.made_of else replace(job, made_of=made_of.get(job.config_id, ""))
@@ -107,6 +107,14 @@ def _status(job: Job, latest: Mapping[tuple[str, str], Any]) -> Job:
             return replace(job, status=row["status"], stage=stage, message=row["message"] or "")
     message = next((row["message"] for _, row in rows if row and row["message"]), "")
     return replace(job, status="done", stage=rows[-1][0], message=message)
+
+
+def _complete(job: Job, lost: Lost) -> Job:
+    for stage, stage_id in job.stage_ids.items():
+        if names := lost.get((job.job_id, stage_id)):
+            text = f"rows missing in {', '.join(names)}"
+            return replace(job, status=LOST, stage=stage, message=text)
+    return job
 
 
 def older(wanted: Sequence[Job], runs: pd.DataFrame) -> list[Job]:

@@ -9,7 +9,6 @@ protocol, never on job ids: those change whenever a method's implementation does
 from __future__ import annotations
 
 import csv
-import hashlib
 import json
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
@@ -147,14 +146,9 @@ def manifest(folder: Path) -> dict[str, Any]:
         raise UserError(f"baseline {folder}: {MANIFEST} cannot be read: {error}") from None
     for name, expected in found["files"].items():
         path = folder / name
-        if not path.is_file() or sha256(path) != expected:
+        if not path.is_file() or tables.sha256(path) != expected:
             raise UserError(f"baseline {folder}: {name} is not the file that {MANIFEST} describes")
     return found
-
-
-def sha256(path: Path) -> str:
-    """The SHA-256 of a file, hex."""
-    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def beside(comparison_ids: Collection[str], given: Path | None = None) -> dict[str, pd.DataFrame]:

@@ -1,9 +1,12 @@
-"""A job's folder, ``jobs/<job_id>``: which file in it is what, and the small ones read back."""
+"""A job's folder, ``jobs/<job_id>``: which file in it is what, and whether it is as it was left."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+import pickle
+import zipfile
+import zlib
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,22 +19,11 @@ CANCEL = "cancel"  # a file of this name asks whoever runs the job to end it
 LOG = "log.txt"  # what its processes printed
 STATUS = "status.json"  # how its last attempt ended
 PROGRESS = "progress.json"  # how far it is
+ROWS = "rows"  # its own copy of its rows; see copies
+DAMAGED = ".damaged"  # ends the name of a checkpoint that was set aside
 
-# What its stages leave, in their order.
-MODEL = "model.safetensors"
-ENTROPY_MAPS = "entropy_maps.npy"  # of methods with a posterior: one image along training
-CODEBOOK = "codebook.npy"
-RECONSTRUCTIONS = "reconstructions.png"
-PRIOR = "prior.safetensors"
-SAMPLE_TOKENS = "sample_tokens.npy"
-SAMPLES = "samples.npy"
-SAMPLE_GRID = "samples.png"
-NEIGHBOURS = "neighbours.png"
-
-
-def tokens_file(split: str) -> str:
-    """The tokens of a split."""
-    return f"tokens-{split}.npy"
+# What reading a checkpoint can raise that is whole, and not one of this program.
+UNUSABLE = (AttributeError, KeyError, RuntimeError, TypeError, ValueError, pickle.UnpicklingError)
 
 
 def checkpoint_file(stage: str) -> str:
@@ -81,6 +73,63 @@ def log_tail(folder: Path, lines: int = 30) -> Iterator[str]:
         yield from (folder / LOG).read_text(errors="replace").splitlines()[-lines:]
     except OSError:
         return
+
+
+def mark(folder: Path, stage: str, stage_id: str, names: Iterable[str]) -> None:
+    """Writes down which files a finished stage left, each with its SHA-256."""
+    files = {name: tables.sha256(folder / name) for name in names}
+    tables.write_json(folder / marker_file(stage), {"stage_id": stage_id, "files": files})
+
+
+def damage(folder: Path, stage: str, stage_id: str, names: Iterable[str]) -> str:
+    """Why files of a stage cannot be used as they are; "" if they can.
+
+    Args:
+        folder: the job's.
+        stage: whose files.
+        stage_id: with which settings they must have been made.
+        names: the files that are wanted, of those that ``mark`` wrote down.
+    """
+    marker = _read(folder / marker_file(stage), {"stage_id": str})
+    if marker.get("stage_id") != stage_id:
+        return f"{marker_file(stage)} is missing, damaged or of other settings"
+    files = marker.get("files")
+    known = files if isinstance(files, dict) else dict.fromkeys(files or ())  # older: names alone
+    for name in names:
+        path = folder / name
+        if name not in known or not path.is_file():
+            return f"{name} is missing"
+        if known[name] is not None and tables.sha256(path) != known[name]:
+            return f"{name} is damaged"
+    return ""
+
+
+def resumable(checkpoint: Path) -> bool:
+    """Whether there is a checkpoint to go on from; a damaged one is set aside.
+
+    A checkpoint is a zip file, as torch writes it, with a checksum of each part.
+    """
+    if not checkpoint.exists():
+        return False
+    try:
+        with zipfile.ZipFile(checkpoint) as archive:
+            part = archive.testzip()
+    except (OSError, EOFError, ValueError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
+        part = str(error)
+    if part is not None:
+        set_aside(checkpoint, part)
+    return part is None
+
+
+def set_aside(checkpoint: Path, reason: str) -> None:
+    """Renames a checkpoint that cannot be gone on from, and says so in the job's log."""
+    count, aside = 1, checkpoint.with_name(checkpoint.name + DAMAGED)
+    while aside.exists():
+        count += 1
+        aside = checkpoint.with_name(f"{checkpoint.name}{DAMAGED}-{count}")
+    checkpoint.rename(aside)
+    said = f"{checkpoint.name} cannot be gone on from ({''.join(reason.splitlines()[:1])})"
+    print(f"{said}: kept as {aside.name}, the stage begins again", flush=True)
 
 
 def _read(path: Path, kinds: dict[str, type]) -> dict[str, Any]:

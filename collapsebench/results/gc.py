@@ -7,7 +7,8 @@ from pathlib import Path
 from collapsebench.results import claims, folder, status
 from collapsebench.settings import FILES, UserError, did_you_mean
 
-LEFTOVERS = (folder.checkpoint_file("*"), ".*.tmp", ".claim-*")  # of processes that were killed
+LEFTOVERS = ("*.tmp", f"{folder.ROWS}/*/*.tmp", ".claim-*", folder.checkpoint_file("*"),
+             f"*{folder.DAMAGED}*")  # of processes that were killed  # fmt: skip
 
 
 def gc(results: Path, grid: str | None, keep: tuple[str, ...], dry_run: bool) -> str:

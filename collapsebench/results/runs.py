@@ -7,14 +7,29 @@ other tables' files are named by job, stage and stage id alone.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from collapsebench.results import tables
+import pandas as pd
 
-Finished = Mapping[tuple[str, str], str]
+from collapsebench.results import copies, tables
+from collapsebench.results.copies import Copy
+from collapsebench.results.folder import job_folder
+
+Key = tuple[str, str]  # job_id, stage_id
+Finished = Mapping[Key, str]
+Lost = Mapping[Key, Sequence[str]]
+
+# The tables that a stage which is done has rows in.
+TABLES = {
+    "train": ("curves",),
+    "encode": ("metrics", "codes"),
+    "prior": ("metrics",),
+    "sample": ("metrics",),
+    "score": ("metrics", "protocols"),
+}
 
 
 @dataclass(frozen=True)
@@ -43,14 +58,78 @@ def run_name(key: Mapping[str, Any], status: str, run_id: str) -> str:
     return f"{rows_name(key)}.{end}"
 
 
-def attempts(results: Path, job_id: str = "") -> Iterator[Attempt]:
-    """The attempts at all jobs' stages, or at those of one; foreign files are passed over."""
-    for path in (results / "runs").glob(f"{job_id or '*'}.*.*.*.parquet"):
-        job, stage, stage_id, *rest = path.name.split(".")
-        if len(rest) == 2:
-            yield Attempt(job, stage, stage_id, rest[0].partition("-")[0])
+def attempts(results: Path, jobs: Collection[str] | None = None) -> Iterator[Attempt]:
+    """The attempts at jobs' stages, all or some jobs'; foreign files are passed over."""
+    for path in (results / "runs").glob(f"*{tables.SUFFIX}"):
+        job_id, stage, stage_id, status, *rest = [*path.stem.split("."), "", "", ""]
+        if status and not any(rest) and (jobs is None or job_id in jobs):
+            yield Attempt(job_id, stage, stage_id, status.partition("-")[0])
 
 
-def finished(results: Path) -> Finished:
-    """(job_id, stage_id) -> final status."""
-    return {(a.job_id, a.stage_id): a.status for a in attempts(results) if a.final}
+@dataclass(frozen=True)
+class Standing:
+    """How far jobs are, by the rows that are there.
+
+    Attributes:
+        finished: final status of stages whose rows are all there.
+        lost: of stages whose rows were all there once, the tables that lack them.
+    """
+
+    finished: Finished
+    lost: Lost
+
+
+def standing(results: Path, jobs: Collection[str] | None = None) -> Standing:
+    """What is done of all jobs or of some, every table compared with what was done."""
+    final = [attempt for attempt in attempts(results, jobs) if attempt.final]
+    folders = {attempt.job_id: job_folder(results, attempt.job_id) for attempt in final}
+    own = {job_id: list(copies.copies(folder)) for job_id, folder in folders.items()}
+    done: dict[Key, str] = {}
+    lost: dict[Key, list[str]] = {}
+    for a in final:
+        if lacking := lacks(results, folders[a.job_id], a, own[a.job_id]):
+            lost[a.job_id, a.stage_id] = lacking
+        else:
+            done[a.job_id, a.stage_id] = a.status
+    return Standing(done, {key: lacking for key, lacking in lost.items() if key not in done})
+
+
+def finished(results: Path, jobs: Collection[str] | None = None) -> Finished:
+    """Final status of stages whose rows are all there."""
+    return standing(results, jobs).finished
+
+
+def last(frame: pd.DataFrame) -> pd.DataFrame:
+    """Of rows of ``runs`` the last attempt at each job's stage, a final one before all others."""
+    frame = frame.assign(final=frame["status"].isin(tables.FINAL))
+    frame = frame.sort_values(["final", "finished_at", "attempt"]).drop(columns="final")
+    return frame.drop_duplicates(["job_id", "stage"], keep="last")
+
+
+def lacks(results: Path, folder: Path, attempt: Attempt, own: Iterable[Copy]) -> list[str]:
+    """Tables that lack rows of a stage with a final result.
+
+    Args:
+        results: the results folder.
+        folder: the job's.
+        attempt: the result.
+        own: the job's copies of its rows. Without one the file of that name must be there and
+            whole, if the table is kept here in one file per job and stage.
+    """
+    name = rows_name(vars(attempt))
+    kept = [copy for copy in own if copy[1].startswith(name)]
+    lacking = [copy[0] for copy in kept if not copies.stands(results, folder, copy)]
+    files = {"runs": f"{name}.{attempt.status}"}
+    if attempt.status == "done":
+        files |= dict.fromkeys(TABLES.get(attempt.stage, ()), name)
+    for table in files.keys() - {table for table, _ in kept}:
+        if not _there(results / table, f"{files[table]}{tables.SUFFIX}"):
+            lacking.append(table)
+    return sorted(lacking)
+
+
+def _there(folder: Path, name: str) -> bool:
+    """Whether a table has a row file; one that is kept elsewhere or in other files may have."""
+    if not folder.is_dir() or tables.whole(folder / name):
+        return True
+    return not all(map(tables.of_one_job, folder.glob(f"*{tables.SUFFIX}")))

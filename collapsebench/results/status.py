@@ -7,7 +7,7 @@ from typing import Any
 
 from collapsebench.results import claims, grids
 from collapsebench.results.folder import begins_with, job_folder, last_said, progress
-from collapsebench.results.runs import Finished, finished
+from collapsebench.results.runs import Standing, standing
 from collapsebench.settings import UserError
 
 
@@ -22,20 +22,24 @@ def status(results: Path, name: str | None) -> list[dict[str, Any]]:
     """
     if not grids.names(results) and name is None:
         raise UserError(f"nothing was run in {results}; start with: collapsebench run --grid demo")
-    done = finished(results)
+    now = standing(results)
     records = [grids.read(results, name)] if name else grids.every(results)
     return [
-        {"grid": record["name"], **job_status(results, job, done)}
+        {"grid": record["name"], **job_status(results, job, now)}
         for record in records
         for job in record["jobs"]
     ]
 
 
-def job_status(results: Path, job: dict[str, Any], done: Finished) -> dict[str, Any]:
-    """How far one job is and what it last said."""
+def job_status(results: Path, job: dict[str, Any], now: Standing) -> dict[str, Any]:
+    """How far one job is and what it last said, or that rows of it were lost."""
     folder = job_folder(results, job["job_id"])
-    ends = [done.get((job["job_id"], stage_id)) for stage_id in job["stage_ids"].values()]
+    keys = [(job["job_id"], stage_id) for stage_id in job["stage_ids"].values()]
+    ends = [now.finished.get(key) for key in keys]
+    lost = sorted({table for key in keys for table in now.lost.get(key, ())})
     last = last_said(folder)
+    if lost:
+        last = {"status": "interrupted", "message": f"rows missing in {', '.join(lost)}"}
     if claims.held(folder):
         state = "running"
     elif set(ends) == {"done"}:

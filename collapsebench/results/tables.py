@@ -7,6 +7,7 @@ merging two machines is copying folders.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import re
@@ -25,6 +26,7 @@ import pyarrow.parquet as pq
 from collapsebench.results import rowfiles
 
 SCHEMA_VERSION = 1  # not raised by a column without which rows still say what they said
+SUFFIX = ".parquet"
 
 STATUSES = (
     "queued", "running", "interrupted", "done", "diverged", "incompatible",
@@ -162,9 +164,17 @@ def replace_atomically(
         temporary.unlink(missing_ok=True)
 
 
+def sha256(path: Path) -> str:
+    """The SHA-256 of a file, hex."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
 def write_json(path: Path, value: Any) -> None:
-    """``value`` as indented JSON, atomically."""
+    """``value`` as indented JSON, atomically; a file that says so already is left alone."""
     text = json.dumps(value, indent=1, sort_keys=True, allow_nan=False) + "\n"
+    if path.is_file() and path.read_bytes() == text.encode():
+        return
     replace_atomically(path, lambda p: p.write_text(text), lambda p: json.loads(p.read_text()))
 
 
@@ -185,7 +195,7 @@ def write(results: Path, table: str, name: str, rows: Sequence[Row]) -> Path:
     default = {name: value for name, value in DEFAULTS.items() if name in schema.names}
     full = [{**default, **row} for row in rows]
     arrow = pa.Table.from_pylist(full, schema=schema)
-    path = results / table / f"{name}.parquet"
+    path = results / table / f"{name}{SUFFIX}"
     replace_atomically(
         path, lambda p: pq.write_table(arrow, p, write_page_checksum=True), pq.read_table
     )
@@ -232,7 +242,7 @@ def read(
     key = [name for name in ROW_KEYS[table] if name in schema.names]
     schema = pa.schema([f for f in schema if f.name in {*wanted, *key}])
     roots = [results] if isinstance(results, str | Path) else list(results)
-    paths = [path for root in roots for path in sorted((Path(root) / table).glob("*.parquet"))]
+    paths = [path for root in roots for path in sorted((Path(root) / table).glob(f"*{SUFFIX}"))]
     if jobs is not None:
         paths = [path for path in paths if _may_hold(path, jobs)]
     with ThreadPoolExecutor(os.cpu_count()) as pool:
@@ -259,7 +269,28 @@ def read(
     return frame
 
 
+def stages(path: Path) -> set[tuple[str, str]] | None:
+    """(job_id, stage_id) of the rows in a file of a table; None if it cannot be read."""
+    part = rowfiles.load(path, SCHEMAS[path.parent.name], SCHEMA_VERSION, DEFAULTS)
+    if isinstance(part, str):
+        return None
+    return set(zip(part["job_id"].to_pylist(), part["stage_id"].to_pylist(), strict=True))
+
+
+def whole(path: Path) -> bool:
+    """Whether a file ends as parquet files do: a torn one does not. Quicker than reading it."""
+    try:
+        with path.open("rb") as file:
+            file.seek(-4, os.SEEK_END)
+            return file.read() == b"PAR1"
+    except OSError:
+        return False
+
+
 def _may_hold(path: Path, jobs: Collection[str]) -> bool:
-    """False for a file of one other job; a baseline's file holds many and names none."""
-    name = path.name.partition(".")[0]
-    return name in jobs or not re.fullmatch(r"[0-9a-f]{16}", name)
+    return path.name.partition(".")[0] in jobs or not of_one_job(path)
+
+
+def of_one_job(path: Path) -> bool:
+    """Whether a row file names its job; a baseline's holds many and names none."""
+    return re.fullmatch(r"[0-9a-f]{16}", path.name.partition(".")[0]) is not None

@@ -22,9 +22,9 @@ IDS = ("45e03de34b88194c", "6114218854bb3855", "c132a3529559baa0")
 STAGE_IDS = {
     "train": "45e03de34b88194c",
     "encode": "6008efcf47144023",
-    "prior": "ab9940880e02e17c",
-    "sample": "559b9f61ef215b85",
-    "score": "6646cfc3f1016f6b",
+    "prior": "bfbaf8c47eb9a093",
+    "sample": "f57479ee2e028a7b",
+    "score": "db085931ab5f685e",
 }
 
 

@@ -85,6 +85,24 @@ def test_a_checkpoint_of_other_tokens_is_not_resumed(tmp_path):
     assert steps == [1, 2]
 
 
+@pytest.mark.parametrize("content", [b"", b"torn", "folder", {"identity": 1}, {}, []], ids=str)
+def test_a_damaged_checkpoint_is_set_aside(tmp_path, content, capsys):
+    path = tmp_path / "prior.ckpt"
+    if content == "folder":
+        path.mkdir()
+    elif isinstance(content, bytes):
+        path.write_bytes(content)
+    else:
+        torch.save(content, path)
+    steps = []
+    fit(counting_grids(50), with_(TINY, epochs=1), codebook_size=4, seed=0, device=CPU,
+        checkpoint=path, progress=lambda step, *_: steps.append(step))  # fmt: skip
+    assert steps == [1, 2]
+    foreign = content == {"identity": 1}  # of other tokens, for all that it says
+    assert ("kept as prior.ckpt.damaged" in capsys.readouterr().out) != foreign
+    assert path.exists() == foreign
+
+
 def test_early_stopping_keeps_the_best_weights():
     noise = np.random.default_rng(0).integers(4, size=(40, 3, 4))
     settings = with_(TINY, epochs=60, early_stopping=3, learning_rate=1e-2, held_out=0.25)

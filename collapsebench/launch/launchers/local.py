@@ -191,8 +191,8 @@ class Crew:
         """
         code, task = ended.process.returncode, ended.task
         if code >= 0:
-            status = status_of(code, self.results / "jobs" / task.job.job_id)
-            return status or self._fail(task, "error", f"exit code {code}; see the log")
+            status = status_of(code, task, self.results)
+            return status or self._fail(task, "error", f"no result, exit code {code}; see the log")
         if self.told:
             return "interrupted"
         if self._overdue(ended):

@@ -183,8 +183,8 @@ class Fleet:
             return self._fail(task, f"{type(error).__name__}: {str(error).splitlines()[0]}")
         if code < 0:
             return self._fail(task, f"killed by {signal.Signals(-code).name}")
-        folder = self.results / "jobs" / task.job.job_id
-        return status_of(code, folder) or self._fail(task, f"exit code {code}; see the log")
+        status = status_of(code, task, self.results)
+        return status or self._fail(task, f"no result, exit code {code}; see the log")
 
     def _fail(self, task: Task, message: str) -> str:
         record(self.results, task, "error", message, self.launcher.name)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import warnings
+from pathlib import Path
 
 import numpy as np
 
@@ -66,10 +68,10 @@ def _maps(data: ReportData, cells: list) -> list[Figure]:
     for variant, comparison, group in cells:
         if (variant, group) not in data.leading(comparison):
             continue
-        path = data.file(group.first, ENTROPY_MAPS)
-        if path is not None:
-            steps, _ = data.curve(group, "entropy_mean")
-            found.append((variant, comparison, np.load(path, allow_pickle=False), steps))
+        steps, _ = data.curve(Group(data, [group.first]), "entropy_mean")
+        maps = _load(data.file(group.first, ENTROPY_MAPS), len(steps))
+        if maps is not None:
+            found.append((variant, comparison, maps, steps))
     if not found:
         return []
     drawing, axes = style.panels(len(found), MOMENTS, 0.85, style.COLUMN * 1.35)
@@ -91,3 +93,19 @@ def _maps(data: ReportData, cells: list) -> list[Figure]:
         "Entropy at each position of one training image, first seed; one scale for all methods."
     )
     return [Figure("fig2b", "Fig. 2b · Where the entropy is", caption, {"": drawing})]
+
+
+def _load(path: Path | None, points: int) -> np.ndarray | None:
+    """A job's entropy maps (points, h, w); None if there are none, or not one for each point."""
+    if path is None:
+        return None
+    try:
+        maps = np.load(path, allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        warnings.warn(f"skipped {path}: {error}", stacklevel=2)
+        return None
+    if maps.ndim != 3 or len(maps) != points:
+        text = f"skipped {path}: an array {maps.shape} beside {points} points of the curve"
+        warnings.warn(text, stacklevel=2)
+        return None
+    return maps

@@ -1,0 +1,105 @@
+"""Checkpoints hold all of a training's state; one that cannot be gone on from is set aside."""
+
+import zipfile
+
+import numpy as np
+import pytest
+import torch
+
+from collapsebench.job import encode, train
+from collapsebench.results.folder import resumable
+from tests.job.test_train import CPU, SHORT, fit, fresh, images
+
+
+def stopped_at(step, path, method="edvae", **options):
+    calls = iter(range(100))
+    with pytest.raises(train.Interrupted):
+        fit(fresh(method), SHORT, stop=lambda: next(calls) == step, checkpoint=path, **options)
+
+
+def weights(network):
+    return {name: value.numpy().tobytes() for name, value in network.state_dict().items()}
+
+
+@pytest.mark.parametrize("step", [1, 3, 7, 11])
+def test_the_maps_of_a_resumed_training_are_those_of_an_undisturbed_one(tmp_path, step):
+    probes = [encode.Probe(images(16), CPU) for _ in range(3)]
+    whole = fit(fresh("edvae"), SHORT, probe=probes[0])
+    stopped_at(step, tmp_path / "train.ckpt", probe=probes[1])
+    resumed = fit(fresh("edvae"), SHORT, probe=probes[2], checkpoint=tmp_path / "train.ckpt")
+    assert len(whole.maps) == 4
+    assert np.stack(resumed.maps).tobytes() == np.stack(whole.maps).tobytes()
+    assert resumed.maps is probes[2].maps
+
+
+def test_a_checkpoint_from_before_maps_were_in_it_is_gone_on_from(tmp_path):
+    path = tmp_path / "train.ckpt"
+    stopped_at(7, path)
+    content = torch.load(path, weights_only=True)
+    del content["maps"], content["variant"]
+    torch.save(content, path)
+    whole, resumed = fresh("edvae"), fresh("edvae")
+    fit(whole, SHORT)
+    state = fit(resumed, SHORT, checkpoint=path, probe=encode.Probe(images(16), CPU))
+    assert weights(resumed) == weights(whole)
+    assert len(state.maps) == 2  # of the points at 9 and 12: too few to be kept
+
+
+def truncated(path):
+    path.write_bytes(path.read_bytes()[:-100])
+
+
+def flipped(path):
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+
+
+def folder(path):
+    path.unlink()
+    path.mkdir()
+
+
+def no_torch_file(path):
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("a.txt", "nothing")
+
+
+HARM = {
+    "empty": lambda path: path.write_bytes(b""),
+    "truncated": truncated,
+    "flipped": flipped,
+    "garbage": lambda path: path.write_bytes(bytes(range(256)) * 40),
+    "a folder": folder,
+    "another zip": no_torch_file,
+    "another content": lambda path: torch.save({"step": 7}, path),
+    "a list": lambda path: torch.save([1, 2], path),
+    "another model": lambda path: stopped_at(7, path, "vq_vae"),
+}
+
+
+@pytest.mark.parametrize("harm", HARM.values(), ids=HARM)
+def test_a_damaged_checkpoint_is_set_aside_and_training_begins_again(tmp_path, capsys, harm):
+    path = tmp_path / "train.ckpt"
+    stopped_at(7, path)
+    if harm is HARM["another model"]:
+        path.unlink()
+    harm(path)
+    whole, again = fresh("edvae"), fresh("edvae")
+    expected = fit(whole, SHORT)
+    capsys.readouterr()
+    assert fit(again, SHORT, checkpoint=path).curve == expected.curve
+    assert weights(again) == weights(whole)
+    (said,) = capsys.readouterr().out.splitlines()
+    assert said.startswith("train.ckpt cannot be gone on from (")
+    assert said.endswith("kept as train.ckpt.damaged, the stage begins again")
+    assert [p.name for p in tmp_path.iterdir()] == ["train.ckpt.damaged"]
+
+
+def test_several_damaged_checkpoints_are_all_kept(tmp_path):
+    for _ in range(3):
+        (tmp_path / "train.ckpt").write_text("torn")
+        assert not resumable(tmp_path / "train.ckpt")
+    assert sorted(p.name for p in tmp_path.iterdir()) == [
+        "train.ckpt.damaged", "train.ckpt.damaged-2", "train.ckpt.damaged-3",
+    ]  # fmt: skip
