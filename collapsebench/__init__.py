@@ -39,9 +39,9 @@ def load(job_id: str, results: Path | str = "results") -> DiscreteVAE:
 
     from collapsebench.job.workspace import Workspace
     from collapsebench.plan.job import Job
-    from collapsebench.results.folder import MODEL, damage
+    from collapsebench.results.folder import damage
     from collapsebench.results.status import find
-    from collapsebench.settings import UserError
+    from collapsebench.settings import MODEL, UserError
 
     folder = find(Path(results), job_id)
     job = Job.load(folder)

@@ -19,9 +19,9 @@ import pyarrow.parquet as pq
 
 from collapsebench.check import rows, select
 from collapsebench.results import baselines, grids, tables
-from collapsebench.results.folder import RECONSTRUCTIONS, SAMPLE_GRID, job_folder
+from collapsebench.results.folder import job_folder
 from collapsebench.results.runs import Key, last
-from collapsebench.settings import UserError
+from collapsebench.settings import RECONSTRUCTIONS, SAMPLE_GRID, UserError
 
 SPLITS = ("test",)  # of the token counts
 CURVE_POINTS = 50  # of a frozen curve, at most

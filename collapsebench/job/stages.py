@@ -20,8 +20,21 @@ from collapsebench import fidelity, metrics, prior, quantities
 from collapsebench.job import encode, train
 from collapsebench.job.workspace import Workspace
 from collapsebench.quantizer import Incompatible
-from collapsebench.results import folder, tables
-from collapsebench.settings import PROTOCOLS, SPLITS
+from collapsebench.results import tables
+from collapsebench.settings import (
+    CODEBOOK,
+    ENTROPY_MAPS,
+    MODEL,
+    NEIGHBOURS,
+    PRIOR,
+    PROTOCOLS,
+    RECONSTRUCTIONS,
+    SAMPLE_GRID,
+    SAMPLE_TOKENS,
+    SAMPLES,
+    SPLITS,
+    tokens_file,
+)
 
 Rows = dict[str, list[dict[str, Any]]]
 Facts = dict[str, Any]  # columns of `runs`
@@ -54,12 +67,10 @@ def train_stage(workspace: Workspace) -> Result:
         checkpoint_s=workspace.order.checkpoint_s,
     )
     weights = {k: v.contiguous() for k, v in model.state_dict().items()}
-    tables.replace_atomically(
-        workspace.folder / folder.MODEL, lambda p: save_file(weights, p), load_file
-    )
-    files = [folder.MODEL]
+    tables.replace_atomically(workspace.folder / MODEL, lambda p: save_file(weights, p), load_file)
+    files = [MODEL]
     if len(state.maps) == len({step for step, _, _ in state.curve}):
-        files += save_arrays(workspace.folder, {folder.ENTROPY_MAPS: np.stack(state.maps)})
+        files += save_arrays(workspace.folder, {ENTROPY_MAPS: np.stack(state.maps)})
     elif state.maps:
         print("train: its checkpoint had no entropy maps; none are kept", flush=True)
     facts = {
@@ -76,7 +87,7 @@ def encode_stage(workspace: Workspace) -> Result:
     codes = model.quantizer.codes()
     codebook = None if codes is None else codes.cpu().numpy()
     rows: Rows = {"metrics": [], "codes": []}
-    files = [] if codebook is None else save_arrays(workspace.folder, {folder.CODEBOOK: codebook})
+    files = [] if codebook is None else save_arrays(workspace.folder, {CODEBOOK: codebook})
     for split in SPLITS:
         images = getattr(workspace.images, split)
         encoded = encode.encode(
@@ -87,7 +98,7 @@ def encode_stage(workspace: Workspace) -> Result:
             seed=workspace.job.seed,
         )
         workspace.progress("encode", SPLITS.index(split) + 1, len(SPLITS), encoded.values)
-        files += save_arrays(workspace.folder, {folder.tokens_file(split): encoded.tokens})
+        files += save_arrays(workspace.folder, {tokens_file(split): encoded.tokens})
         rows["metrics"] += metric_rows(encoded.values, split, len(images))
         used = by_codebook(encoded.tokens, model.quantizer.codebooks)
         for table, found in token_rows(
@@ -96,7 +107,7 @@ def encode_stage(workspace: Workspace) -> Result:
             rows[table] += found
         if split == "test":
             shown = np.stack([images[: len(encoded.reconstructions)], encoded.reconstructions])
-            files += save_grid(workspace.folder / folder.RECONSTRUCTIONS, shown)
+            files += save_grid(workspace.folder / RECONSTRUCTIONS, shown)
     count = sum(len(getattr(workspace.images, split)) for split in SPLITS)
     facts = {"items_per_s": count / workspace.elapsed(), **model.parameter_counts()}
     return rows, facts, files
@@ -122,9 +133,7 @@ def prior_stage(workspace: Workspace) -> Result:
         progress=lambda done, total, values: workspace.progress("prior", done, total, values),
     )
     weights = {k: v.contiguous() for k, v in fitted.model.state_dict().items()}
-    tables.replace_atomically(
-        workspace.folder / folder.PRIOR, lambda p: save_file(weights, p), load_file
-    )
+    tables.replace_atomically(workspace.folder / PRIOR, lambda p: save_file(weights, p), load_file)
     rows: Rows = {"metrics": [], "curves": []}
     for split in SPLITS:  # each split's own tokens; what was held out of train is on the curve
         tokens = np.asarray(workspace.tokens(split))
@@ -149,7 +158,7 @@ def prior_stage(workspace: Workspace) -> Result:
         "items_per_s": fitted.epochs_run * len(workspace.tokens("train")) / workspace.elapsed(),
         "parameters_prior": parameters,
     }
-    return rows, facts, [folder.PRIOR]
+    return rows, facts, [PRIOR]
 
 
 def sample_stage(workspace: Workspace) -> Result:
@@ -158,7 +167,7 @@ def sample_stage(workspace: Workspace) -> Result:
     height, width = workspace.tokens("train").shape[1:3]
     codebooks = workspace.model.quantizer.codebooks
     network = prior.PixelSNAIL(job.codebook_size, height, width, job.group("prior"), codebooks)
-    network.load_state_dict(load_file(workspace.folder / folder.PRIOR))
+    network.load_state_dict(load_file(workspace.folder / PRIOR))
     tokens = prior.sample(
         network.to(workspace.device).eval(),
         settings.count,
@@ -170,9 +179,9 @@ def sample_stage(workspace: Workspace) -> Result:
     )
     images = encode.decode(workspace.model, tokens, device=workspace.device)
     small = tokens.astype(encode.smallest_unsigned(job.codebook_size))
-    files = save_arrays(workspace.folder, {folder.SAMPLE_TOKENS: small, folder.SAMPLES: images})
+    files = save_arrays(workspace.folder, {SAMPLE_TOKENS: small, SAMPLES: images})
     files += save_grid(
-        workspace.folder / folder.SAMPLE_GRID, images[:64].reshape(-1, 8, *images.shape[1:])
+        workspace.folder / SAMPLE_GRID, images[:64].reshape(-1, 8, *images.shape[1:])
     )
     values = {
         "unique_token_grids": fidelity.unique_fraction(tokens),
@@ -187,7 +196,7 @@ def score_stage(workspace: Workspace) -> Result:
     settings, order = workspace.job.group("score"), workspace.order
     reference, samples = (
         workspace.images.train,
-        np.load(workspace.folder / folder.SAMPLES, mmap_mode="r"),
+        np.load(workspace.folder / SAMPLES, mmap_mode="r"),
     )
     facts: Facts = {}
     files: list[str] = []
@@ -212,7 +221,7 @@ def score_stage(workspace: Workspace) -> Result:
     )
     if scored.neighbours is not None:
         shown = np.stack([samples[: len(scored.neighbours)], *reference[scored.neighbours.T]])
-        files = save_grid(workspace.folder / folder.NEIGHBOURS, shown)
+        files = save_grid(workspace.folder / NEIGHBOURS, shown)
     # Numbers of unlike priors or sample counts never share a cell: they are part of the protocol.
     protocol = scored.protocol | workspace.generation()
     name = fidelity.protocol_id(protocol)

@@ -24,14 +24,9 @@ from collapsebench.plan import registry
 from collapsebench.plan.job import Job
 from collapsebench.results import provenance
 from collapsebench.results.claims import Claim
-from collapsebench.results.folder import (
-    MODEL,
-    PROGRESS,
-    checkpoint_file,
-    tokens_file,
-)
+from collapsebench.results.folder import PROGRESS, checkpoint_file
+from collapsebench.settings import MODEL, digest, identity, tokens_file
 from collapsebench.settings import build as build_settings
-from collapsebench.settings import digest, identity
 
 SHOWN = ("loss", "mse", "perplexity", "usage", "prior_loss", "prior_held_out")
 

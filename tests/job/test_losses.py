@@ -13,6 +13,7 @@ from collapsebench.plan import resolve
 from collapsebench.plan.grid import Point
 from collapsebench.plan.job import Job
 from collapsebench.results import claims, folder, tables
+from collapsebench.settings import MODEL, PRIOR, SAMPLES, tokens_file
 from tests.conftest import ALL, TINY
 
 TIMED = (folder.LOG, folder.PROGRESS, folder.STATUS)  # and the rows of runs
@@ -147,7 +148,7 @@ def truncated(path):
 
 
 HARM = {
-    folder.MODEL: [flipped, truncated],
+    MODEL: [flipped, truncated],
     "train.json": [lambda path: path.write_text("{")],
 }
 
@@ -172,10 +173,10 @@ def test_a_damaged_file_is_named_and_its_stage_made_anew(
 def test_damage_in_every_stage_is_mended_from_its_beginning(copy, whole, data_root, capsys):
     results, job = copy
     place = folder.job_folder(results, job.job_id)
-    (place / folder.SAMPLES).write_bytes(b"")
-    truncated(place / folder.PRIOR)
-    np.save(place / folder.tokens_file("train"), np.zeros((3, 2), np.uint8))
-    flipped(place / folder.MODEL)
+    (place / SAMPLES).write_bytes(b"")
+    truncated(place / PRIOR)
+    np.save(place / tokens_file("train"), np.zeros((3, 2), np.uint8))
+    flipped(place / MODEL)
     (place / "encode.json").write_text("[]")
     lose(results, job, "score", "runs", "metrics", "protocols")
     assert run(results, job, data_root) == "done"
@@ -214,7 +215,7 @@ def test_a_damaged_model_is_not_loaded(copy):
     from collapsebench.settings import UserError
 
     results, job = copy
-    flipped(folder.job_folder(results, job.job_id) / folder.MODEL)
+    flipped(folder.job_folder(results, job.job_id) / MODEL)
     with pytest.raises(UserError, match=r"model\.safetensors is damaged"):
         collapsebench.load(job.job_id, results)
 
@@ -230,9 +231,9 @@ def test_each_split_has_the_likelihood_of_its_own_tokens(whole):
     rows = frame[frame["stage"] == "prior"].set_index(["split", "metric"])
     settings = job.group("prior")
     network = prior.PixelSNAIL(16, 8, 8, settings)
-    network.load_state_dict(load_file(place / folder.PRIOR))
+    network.load_state_dict(load_file(place / PRIOR))
     for split, count in (("train", 1297), ("val", 250), ("test", 250)):
-        tokens = np.load(place / folder.tokens_file(split))
+        tokens = np.load(place / tokens_file(split))
         nll = prior.nll(network, tokens, batch_size=50, device=torch.device("cpu"))
         entropy = metrics.entropy(np.bincount(tokens.ravel(), minlength=16))
         assert rows.loc[(split, "nll"), "value"] == pytest.approx(nll, rel=1e-6)

@@ -11,7 +11,7 @@ import numpy as np
 from collapsebench.report import sections, style
 from collapsebench.report.data import Group, ReportData, Variant
 from collapsebench.report.figures import Figure
-from collapsebench.results.folder import ENTROPY_MAPS
+from collapsebench.settings import ENTROPY_MAPS
 
 title = "Fig. 2 · Entropy of the token posteriors"
 section = sections.TRAINING

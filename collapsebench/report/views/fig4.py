@@ -5,7 +5,7 @@ from __future__ import annotations
 from collapsebench.report import images, sections
 from collapsebench.report.data import ReportData
 from collapsebench.report.figures import Figure
-from collapsebench.results.folder import RECONSTRUCTIONS
+from collapsebench.settings import RECONSTRUCTIONS
 
 title = "Figs. 4–5 · Reconstructions"
 section = sections.IMAGES

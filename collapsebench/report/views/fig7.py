@@ -5,7 +5,7 @@ from __future__ import annotations
 from collapsebench.report import images, sections
 from collapsebench.report.data import ReportData
 from collapsebench.report.figures import Figure
-from collapsebench.results.folder import SAMPLE_GRID
+from collapsebench.settings import SAMPLE_GRID
 
 title = "Figs. 7–9 · Samples"
 section = sections.IMAGES
