@@ -20,6 +20,7 @@ from annotated_types import Ge, Gt, Le
 
 # The paper's methods, in the order of its tables.
 PAPER_METHODS = ("vq_vae_ema", "gs_vq_vae", "sq_vae", "vq_ste_pp", "dvae", "edvae")
+FLOORS = ("random_codes", "kmeans", "continuous")  # what a method must beat; never ranked
 PAPER_STEPS = 150_000  # the paper's training length, appendix C; schedules are written in it
 
 Positive = Annotated[int, Gt(0)]

@@ -15,7 +15,8 @@ from collapsebench.inspect import Inspection
 from collapsebench.inspect.counting import Use
 from collapsebench.inspect.vectors import Geometry
 from collapsebench.quantities import percent
-from collapsebench.report.style import COLUMN, INK, METHODS, PAGE, QUIET, Drawing, legend, panels
+from collapsebench.report.palette import METHODS
+from collapsebench.report.style import COLUMN, INK, PAGE, QUIET, Drawing, legend, panels
 
 HEIGHT = 2.3  # inches of a panel
 PANEL = 1.6  # inches of a small panel of several

@@ -18,7 +18,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Literal
 
-from collapsebench.settings import PAPER_METHODS, UserError, did_you_mean
+from collapsebench.settings import FLOORS, PAPER_METHODS, UserError, did_you_mean
 
 if TYPE_CHECKING:
     from collapsebench.datasets import Dataset
@@ -28,8 +28,6 @@ Kind = Literal["methods", "networks", "datasets", "launchers"]
 FOLDERS: dict[Kind, str] = {"methods": "methods", "networks": "networks", "datasets": "datasets",
                             "launchers": "launch/launchers"}  # fmt: skip
 KINDS: tuple[Kind, ...] = tuple(FOLDERS)
-
-FLOORS = ("random_codes", "kmeans", "continuous")
 
 
 @dataclass(frozen=True)
@@ -60,11 +58,11 @@ class Entry:
 
     @property
     def role(self) -> str:
-        """paper, floor, extra or user: where reports put a method."""
+        """paper, modern, floor or user: the group in which reports put a method."""
         if not self.shipped:
             return "user"
         return (
-            "paper" if self.name in PAPER_METHODS else "floor" if self.name in FLOORS else "extra"
+            "paper" if self.name in PAPER_METHODS else "floor" if self.name in FLOORS else "modern"
         )
 
 

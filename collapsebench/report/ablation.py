@@ -1,31 +1,39 @@
-"""One setting of a method varied: the appendix's tables and figure."""
+"""One setting of a method varied: a table with a column for each value, or a figure."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 from collapsebench.datasets import label as dataset_label
 from collapsebench.report import sweep
 from collapsebench.report.cells import SPREAD, Measure, measured_cell
 from collapsebench.report.data import Group, ReportData
 from collapsebench.report.figures import Figure
-from collapsebench.report.style import VARIANT_LINES
+from collapsebench.report.palette import VARIANT_LINES
 from collapsebench.report.tables import Cell, Row, Table
 
 RowKey = tuple[str, str, str]  # dataset, method, other settings
+Value = int | float | str
+
+POOLED = "perplexity of all tokens of the test split."
+IN_PRINT = (
+    "perplexity per batch on the split that the authors' code evaluates. The paper prints one run "
+    "without a spread, so there is no verdict."
+)
 
 
-def varied(data: ReportData, setting: str) -> dict[RowKey, dict[float, Group]]:
+def varied(data: ReportData, setting: str) -> dict[RowKey, dict[Any, Group]]:
     """Rows of the table -> value of the setting -> cell; empty if the grid does not vary it."""
-    found: dict[RowKey, dict[float, Group]] = {}
+    found: dict[RowKey, dict[Any, Group]] = {}
     for _, comparison, group in data.cells():
         method = dict(group.first.settings.get("method", {}))
         value = method.pop(setting, None)
-        if isinstance(value, int | float):
+        if isinstance(value, Value):
             others = ", ".join(f"{key}={value}" for key, value in sorted(method.items()))
             row = (comparison.dataset, group.first.label, others)
-            found.setdefault(row, {})[float(value)] = group
+            found.setdefault(row, {})[value] = group
     return found if any(len(cells) > 1 for cells in found.values()) else {}
 
 
@@ -43,36 +51,44 @@ def names(keys: list[RowKey]) -> dict[RowKey, str]:
 
 
 def table(
-    data: ReportData, name: str, title: str, setting: str, heading: Callable[[float], str]
+    data: ReportData, name: str, title: str, setting: str, heading: Callable[[Any], str]
 ) -> list[Table]:
-    """Perplexity by dataset and value of the setting, beside what the paper prints."""
+    """Perplexity by dataset and value of the setting, beside what the paper prints of it."""
     found = varied(data, setting)
     values = sorted({value for cells in found.values() for value in cells})
     if not values:
         return []
+    in_print = any(
+        data.published(group.first, _paper_name(setting, value))
+        for cells in found.values()
+        for value, group in cells.items()
+    )
+    papers = {value: _paper_name(setting, value) if in_print else "" for value in values}
     labels = names(list(found))
     rows = [
-        Row(labels[key], [_cell(data, cells.get(value), setting, value) for value in values],
+        Row(labels[key], [_cell(data, cells.get(value), papers[value]) for value in values],
             data.looks[next(iter(cells.values())).first.method])
         for key, cells in found.items()
     ]  # fmt: skip
     methods = ", ".join(dict.fromkeys(method for _, method, _ in found))
-    caption = (
-        f"{methods}; perplexity per batch on the split that the authors' code evaluates. {SPREAD}. "
-        "The paper prints one run without a spread, so there is no verdict."
-    )
+    caption = f"{methods}; {IN_PRINT if in_print else POOLED} {SPREAD}."
     return [Table(name, title, caption, "dataset", [heading(v) for v in values], rows, setting)]
 
 
-def _cell(data: ReportData, group: Group | None, setting: str, value: float) -> Cell:
+def _cell(data: ReportData, group: Group | None, paper: str) -> Cell:
+    """The perplexity, in the paper's form if ``paper`` names what it is compared with there."""
     if group is None:
         return Cell({"measured": "–"})
     comparison = data.comparison(group.first)
-    split = data.paper_split(comparison)
+    split = data.paper_split(comparison) if paper else None
     metric = "perplexity_batch_mean" if split else "perplexity"
-    paper = f"perplexity[{setting}={value:g}]"
     measure = Measure(comparison, "", metric, split or "test", paper=paper, decimals=1)
     return measured_cell(data, group, measure)
+
+
+def _paper_name(setting: str, value: Value) -> str:
+    """The name of the perplexity at this value among the published numbers."""
+    return f"perplexity[{setting}={value if isinstance(value, str) else f'{value:g}'}]"
 
 
 def figure(data: ReportData, name: str, title: str, setting: str, xlabel: str) -> list[Figure]:
@@ -90,5 +106,6 @@ def figure(data: ReportData, name: str, title: str, setting: str, xlabel: str) -
         look = replace(data.looks[variant.method], line=VARIANT_LINES[kinds.index(others) % 4])
         label = method if len(kinds) == 1 else f"{method} {others}"
         lines[dataset, replace(variant, label=label, look=look)] = sorted(cells.items())
-    drawing = sweep.draw(lines, [sweep.RELATIVE, sweep.MSE], xlabel, ticks)
-    return [Figure(name, title, f"Test split; {sweep.BAND}.", {"": drawing})]
+    forms = {"": (sweep.RELATIVE, sweep.MSE)}
+    caption = f"Test split; {sweep.BAND}."
+    return sweep.figures(name, title, caption, lines, forms, sweep.Axis(xlabel, ticks))

@@ -5,13 +5,14 @@ from __future__ import annotations
 import importlib
 import pkgutil
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import ModuleType
 
-from collapsebench.report import views
+from collapsebench.report import sections, views
 from collapsebench.report.data import ReportData
 from collapsebench.report.figures import Figure
 from collapsebench.report.tables import Log, Table
+from collapsebench.report.what_ran import what_ran
 
 Block = Table | Figure | Log
 
@@ -37,9 +38,17 @@ def found() -> list[ModuleType]:
 
 def collect(data: ReportData, without: Sequence[str] = (), only: Sequence[str] = ()) -> Blocks:
     """Builds the blocks of all sections, or of all but some, or of some only."""
-    sections: dict[str, list[Block]] = {}
+    found_blocks: dict[str, list[Block]] = {}
     for module in found():
         shown = module.section not in without and (not only or module.section in only)
         if shown and (blocks := module.build(data)):
-            sections.setdefault(module.section, []).extend(blocks)
-    return Blocks(sections)
+            named = [_with_ran(data, module.section, block) for block in blocks]
+            found_blocks.setdefault(module.section, []).extend(named)
+    return Blocks(found_blocks)
+
+
+def _with_ran(data: ReportData, section: str, block: Block) -> Block:
+    """The block, saying what ran: in the codebooks of its section, unless it says so itself."""
+    if isinstance(block, Log) or block.ran or section in sections.OF_JOBS:
+        return block
+    return replace(block, ran=what_ran(data, data.focus if section in sections.IN_FOCUS else ()))

@@ -16,6 +16,7 @@ from collapsebench.results.baselines import Published, apart
 SPREAD = "Mean ± SD over seeds (ddof 1)"
 UNFINISHED = ("error", "timeout", "out_of_memory", "cancelled", "interrupted", "stale", LOST)
 NOT_MEASURED = "not measured"
+NO_SUCH_VALUE = "none"  # of this method, whose jobs are done
 OTHER_TRAINING = "other training"
 
 
@@ -58,6 +59,8 @@ def measured_cell(
     paper = data.published(job, measure.paper)
     parts: dict[str, Part] = {"measured": mean(values, measure.decimals) or missing(group)}
     parts["seeds"] = seeds(len(values), len(group.jobs))
+    if group.own_dim:
+        parts["code dimension"] = f"D = {group.own_dim}"
     for part, metric in measure.beside.items():
         others = group.values(metric, *_place(measure, part))
         if found := mean([v * measure.factor for v in others.values()], measure.decimals):
@@ -120,6 +123,8 @@ def missing(group: Group) -> str:
     for status in ("incompatible", "diverged"):
         if group.count(status):
             return f"{status}: {group.reason}" if status == "incompatible" else status
+    if group.count("done") == len(group.jobs):
+        return group.reason or NO_SUCH_VALUE
     return group.reason if group.count("done") and group.reason else NOT_MEASURED
 
 

@@ -1,4 +1,4 @@
-"""Fig. 6: the six methods against the codebook's size or the dimension of its codes."""
+"""Fig. 6: methods against the codebook's size or the dimension of its codes."""
 
 from __future__ import annotations
 
@@ -9,37 +9,48 @@ from collapsebench.report import sweep
 from collapsebench.report.data import Comparison, Group, ReportData, Variant
 from collapsebench.report.figures import Figure
 
-Axis = Literal["codebook_size", "code_dim"]
-OTHER: dict[Axis, Axis] = {"codebook_size": "code_dim", "code_dim": "codebook_size"}
+Dimension = Literal["codebook_size", "code_dim"]
+OTHER: dict[Dimension, Dimension] = {"codebook_size": "code_dim", "code_dim": "codebook_size"}
+WORDS = {"codebook_size": "codebook size", "code_dim": "code dimension"}
 
 
-def build(data: ReportData, name: str, title: str, axis: Axis, xlabel: str) -> list[Figure]:
+def build(data: ReportData, name: str, title: str, swept: Dimension) -> list[Figure]:
     """Relative perplexity, and as its other form the paper's raw one; MSE below both.
 
-    Where the other axis varies too, its most frequent value is drawn.
+    Where the other dimension varies too, its most frequent value is drawn. One figure, or one for
+    each dataset where methods are many.
     """
-    others = Counter(getattr(c, OTHER[axis]) for c in data.comparisons)
-    fixed = others.most_common(1)[0][0]
-
-    def x(variant: Variant, comparison: Comparison, group: Group) -> float | None:
-        return getattr(comparison, axis) if getattr(comparison, OTHER[axis]) == fixed else None
-
-    found = sweep.points(data, x)
-    ticks = sorted({value for cells in found.values() for value, _ in cells})
-    if len(ticks) < 2:
+    fixed = Counter(getattr(c, OTHER[swept]) for c in data.comparisons).most_common(1)[0][0]
+    found = sweep.points(data, _place(data, swept, fixed))
+    if all(len(cells) < 2 for cells in found.values()):
         return []
-    fixed_words = f"code dimension {fixed}" if axis == "codebook_size" else f"codebook size {fixed}"
 
     def bound(value: float) -> float:
-        return value if axis == "codebook_size" else fixed
+        return value if swept == "codebook_size" else fixed
 
+    ticks = sorted({value for cells in found.values() for value, _ in cells})
+    axis = sweep.Axis(WORDS[swept], ticks, bound=bound)
     caption = (
-        f"Test split, {fixed_words}; {sweep.BAND}. 100 % = every code used equally often. The "
-        "paper's figure prints no numbers to compare with."
+        f"Test split, {WORDS[OTHER[swept]]} {fixed}; {sweep.BAND}. 100 % = every code used equally "
+        "often. The paper's figure prints no numbers to compare with."
     )
     caption += data.of_several
-    forms = {
-        "relative": sweep.draw(found, [sweep.RELATIVE, sweep.MSE], xlabel, ticks),
-        "raw": sweep.draw(found, [sweep.RAW, sweep.MSE], xlabel, ticks, bound=bound),
-    }
-    return [Figure(name, title, caption, forms)]
+    if any(group.own_dim for cells in found.values() for _, group in cells):
+        caption += " A method whose code dimension follows from the codebook size has that one."
+    forms = {"relative": [sweep.RELATIVE, sweep.MSE], "raw": [sweep.RAW, sweep.MSE]}
+    return sweep.figures(name, title, caption, found, forms, axis)
+
+
+def _place(data: ReportData, swept: Dimension, fixed: int) -> sweep.X:
+    """Where a cell is drawn: at the dimension that it really has."""
+    sizes = {(c.codebook_size, c.code_dim) for c in data.comparisons}
+
+    def size(variant: Variant, comparison: Comparison, group: Group) -> float | None:
+        at = comparison.codebook_size
+        drawn = comparison.code_dim == fixed or (at, fixed) not in sizes or group.own_dim
+        return at if drawn else None
+
+    def dim(variant: Variant, comparison: Comparison, group: Group) -> float | None:
+        return group.first.code_dim if comparison.codebook_size == fixed else None
+
+    return size if swept == "codebook_size" else dim

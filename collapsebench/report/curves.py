@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from matplotlib.axes import Axes
 
-from collapsebench.report import style
-from collapsebench.report.data import Group, ReportData, Variant
-from collapsebench.report.style import Drawing
+from collapsebench.report import multiples, style
+from collapsebench.report.data import Comparison, ReportData, Variant
+from collapsebench.report.figures import Figure
+from collapsebench.report.multiples import Panel
+
+LINES = "Thick: mean over seeds, thin: each seed."
 
 
 @dataclass(frozen=True)
@@ -30,36 +34,44 @@ class Quantity:
     relative: bool = False
 
 
-def draw(data: ReportData, quantities: Sequence[Quantity]) -> Drawing | None:
-    """One row of panels per quantity that was logged, one column per dataset."""
+def figures(
+    data: ReportData, name: str, title: str, caption: str, quantities: Sequence[Quantity]
+) -> list[Figure]:
+    """One row of panels per quantity that was logged, one column per dataset.
+
+    One figure, or one for each dataset where methods are many; none if nothing was logged.
+    """
     logged = set(data.curves["metric"].unique())
-    rows = [quantity for quantity in quantities if quantity.metric in logged]
-    if not rows:
-        return None
-    drawing, axes = style.panels(len(rows), len(data.focus), 1.55, style.width(len(data.focus)))
-    for i, quantity in enumerate(rows):
-        for ax, comparison in zip(axes[i], data.focus, strict=True):
-            for variant, group in data.column(comparison):
-                _line(data, ax, variant, group, quantity)
-            _dress(ax, quantity)
-            ax.set_title(comparison.label if i == 0 else "")
-            if i == len(rows) - 1:
-                ax.set_xlabel("step")
-            else:
-                ax.tick_params(labelbottom=False)
-        axes[i, 0].set_ylabel(quantity.label)
-    style.legend(drawing, axes.flat)
-    return drawing
+    shown = [quantity for quantity in quantities if quantity.metric in logged]
+    methods = [v for v in data.variants if any(_has_curve(data, v, q) for q in shown)]
+
+    def panels(comparison: Comparison) -> list[Panel]:
+        return [_panel(data, quantity, comparison) for quantity in shown]
+
+    return multiples.figures(name, title, caption, data.focus, methods, {"": panels}, 1.55)
 
 
-def _dress(ax: Axes, quantity: Quantity) -> None:
+def _has_curve(data: ReportData, variant: Variant, quantity: Quantity) -> bool:
+    cells = (data.groups.get((variant, comparison)) for comparison in data.focus)
+    return any(len(data.curve(group, quantity.metric)[0]) for group in cells if group)
+
+
+def _panel(data: ReportData, quantity: Quantity, comparison: Comparison) -> Panel:
+    line, dress = partial(_line, data, comparison, quantity), partial(_dress, quantity)
+    return Panel(comparison.label, "step", quantity.label, line, dress)
+
+
+def _dress(quantity: Quantity, ax: Axes) -> None:
     ax.xaxis.set_major_formatter(style.count)
     if quantity.log:
         style.log_y(ax)
 
 
-def _line(data: ReportData, ax: Axes, variant: Variant, group: Group, quantity: Quantity) -> None:
-    steps, values = data.curve(group, quantity.metric)
+def _line(
+    data: ReportData, comparison: Comparison, quantity: Quantity, ax: Axes, variant: Variant
+) -> None:
+    group = data.groups.get((variant, comparison))
+    steps, values = data.curve(group, quantity.metric) if group else (np.empty(0), np.empty(0))
     if not len(steps):
         return
     values = values / values[:, :1] if quantity.relative else values * quantity.factor

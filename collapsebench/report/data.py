@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -14,18 +14,16 @@ import pandas as pd
 
 from collapsebench import metrics, quantities
 from collapsebench.datasets import label as dataset_label
-from collapsebench.report import rows
+from collapsebench.report import kinds, rows
+from collapsebench.report.palette import Look, looks
 from collapsebench.report.rows import Job
-from collapsebench.report.style import Look, looks
 from collapsebench.results import baselines, grids, tables
 from collapsebench.results.baselines import Published
 from collapsebench.results.folder import job_folder
 from collapsebench.results.runs import standing
-from collapsebench.settings import PAPER_METHODS
 
 PAPER_CODEBOOK = (512, 16)
 EACH = {quantities.each(metric): metric for metric in quantities.OF_A_CODEBOOK}
-KINDS = ("user", "paper", "extra", "floor")  # order of rows; the paper's own order within one
 
 
 @dataclass(frozen=True)
@@ -113,6 +111,16 @@ class Group:
         """The first message of a seed that did not finish."""
         return next((job.message for job in self.jobs if job.message), "")
 
+    @property
+    def own_dim(self) -> int | None:
+        """The code dimension that the method ties to the codebook size.
+
+        None where it has the grid's, or cannot have that size.
+        """
+        own = self.first.code_dim
+        tied = own != self.data.comparison(self.first).code_dim
+        return own if tied and not self.count("incompatible") else None
+
 
 class ReportData:
     """What the rows say about one grid; every table and figure is built from this alone."""
@@ -157,7 +165,11 @@ class ReportData:
     def comparisons(self) -> list[Comparison]:
         """Columns, in the grid's order; several sizes or trainings of a dataset are told apart."""
         first = {job.comparison_id: job for job in reversed(self.jobs)}
-        jobs = [first[i] for i in dict.fromkeys(job.comparison_id for job in self.jobs)]
+        dims = rows.grid_dims(self.jobs)
+        jobs = [
+            replace(first[i], code_dim=dims[i])
+            for i in dict.fromkeys(job.comparison_id for job in self.jobs)
+        ]
         sizes = {(job.codebook_size, job.code_dim) for job in jobs}
         names = []
         for job in jobs:
@@ -180,8 +192,18 @@ class ReportData:
 
     @cached_property
     def variants(self) -> list[Variant]:
-        """Rows: users' methods, the paper's six in its order, others, floors."""
-        return sorted(dict.fromkeys(v for v, _ in self.groups), key=_place)
+        """Rows: users' methods, the paper's six in its order, modern ones, floors."""
+        found = dict.fromkeys(variant for variant, _ in self.groups)
+        return sorted(found, key=lambda variant: kinds.place(variant.kind, variant.method))
+
+    def row_label(self, variant: Variant, comparisons: Iterable[Comparison]) -> str:
+        """A method's label, with the code dimensions of its own that it has in these columns."""
+        cells = (self.groups.get((variant, comparison)) for comparison in comparisons)
+        dims = sorted({cell.own_dim for cell in cells if cell and cell.own_dim})
+        if not dims:
+            return variant.label
+        words = ", ".join(map(str, dims)) if len(dims) < 4 else f"{dims[0]} … {dims[-1]}"
+        return f"{variant.label} (D = {words})"
 
     def comparison(self, job: Job) -> Comparison:
         """The column that a job belongs to."""
@@ -224,12 +246,15 @@ class ReportData:
 
     @cached_property
     def focus(self) -> list[Comparison]:
-        """One comparison per dataset: the paper's codebook where it is there, else the first."""
-        found: dict[str, Comparison] = {}
-        for c in self.comparisons:
-            if c.dataset not in found or (c.codebook_size, c.code_dim) == PAPER_CODEBOOK:
-                found[c.dataset] = c
-        return list(found.values())
+        """One comparison per dataset: of the paper's codebook, else of the most methods."""
+        methods = Counter(comparison for _, comparison in self.groups)
+
+        def rank(comparison: Comparison) -> tuple[bool, int]:
+            size = comparison.codebook_size, comparison.code_dim
+            return size == PAPER_CODEBOOK, methods[comparison]
+
+        datasets = dict.fromkeys(comparison.dataset for comparison in self.comparisons)
+        return [max((c for c in self.comparisons if c.dataset == d), key=rank) for d in datasets]
 
     def column(self, comparison: Comparison) -> Iterator[tuple[Variant, Group]]:
         """Methods and their cells of one comparison."""
@@ -384,10 +409,3 @@ class ReportData:
             for comparison in self.comparisons:
                 if group := self.groups.get((variant, comparison)):
                     yield variant, comparison, group
-
-
-def _place(variant: Variant) -> tuple[int, int, str]:
-    kind = KINDS.index(variant.kind) if variant.kind in KINDS else len(KINDS)
-    paper = PAPER_METHODS
-    order = paper.index(variant.method) if variant.method in paper else len(paper)
-    return kind, order, variant.method

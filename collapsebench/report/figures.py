@@ -29,12 +29,14 @@ class Figure:
         title: as printed above it.
         caption: what is drawn, with units and the number of seeds.
         drawings: name of the form -> drawing; a single one is named "".
+        ran: what was trained, with which sizes, steps and seeds; printed with the title.
     """
 
     name: str
     title: str
     caption: str
     drawings: dict[str, Drawing]
+    ran: str = ""
 
     @property
     def wide(self) -> bool:
@@ -95,7 +97,8 @@ def to_svg(drawing: Drawing, name: str) -> Svg:
     text = text[text.index("<svg") :]
     text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
     text = _unique_ids(text, name)
-    for color, variable in THEME.items():
+    own = {look.color.lower(): f"var({look.variable})" for look in drawing.looks}
+    for color, variable in (THEME | own).items():
         text = text.replace(color, variable)
     text = re.sub(r'(<svg[^>]*?) width="[^"]*"', r"\1", text, count=1)
     text = re.sub(r'(<svg[^>]*?) height="[^"]*"', r"\1", text, count=1)

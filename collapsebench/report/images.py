@@ -15,6 +15,7 @@ from collapsebench.report.style import Drawing
 GAP = 2  # pixels between images, in a job's grid and in ours
 INCH = 0.5  # side of an image in print
 LABELS = 1.1  # inches beside the images
+TALLEST = 8.5  # inches that a mosaic may take of a page
 
 
 def cut(path: Path, rows: int) -> np.ndarray:
@@ -60,7 +61,7 @@ def lay_out(rows: list[tuple[str, np.ndarray]]) -> Drawing:
         for j, image in enumerate(images):
             place = mosaic[i * step : i * step + side, j * step : j * step + side]
             place[..., :3], place[..., 3] = image, 255
-    inch = min(INCH, (style.PAGE - LABELS) / columns) / step
+    inch = min(INCH, (style.PAGE - LABELS) / columns, TALLEST / len(rows)) / step
     canvas, axes = style.panels(1, 1, mosaic.shape[0] * inch + 0.1, mosaic.shape[1] * inch + LABELS)
     ax = axes[0, 0]
     ax.imshow(mosaic)

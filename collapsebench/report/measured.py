@@ -8,10 +8,18 @@ from dataclasses import dataclass
 
 from collapsebench import quantities, stats
 from collapsebench.metrics import COLLAPSED_DEFINITION
-from collapsebench.report.cells import OTHER_TRAINING, UNFINISHED, Measure, mean, measured_cell
+from collapsebench.report.cells import (
+    OTHER_TRAINING,
+    UNFINISHED,
+    Measure,
+    mean,
+    measured_cell,
+    missing,
+)
 from collapsebench.report.data import Comparison, Group, ReportData, Variant
 from collapsebench.report.rows import NOT_RUN
 from collapsebench.report.tables import Number, Row, Table, plain
+from collapsebench.report.what_ran import what_ran
 
 
 def measured_table(
@@ -30,7 +38,8 @@ def measured_table(
             )
             for measure, best in zip(measures, bold, strict=True)
         ]
-        lines.append(Row(variant.label, cells, variant.look, variant.kind))
+        label = data.row_label(variant, [measure.comparison for measure in measures])
+        lines.append(Row(label, cells, variant.look, variant.kind))
     ranked = any(m.larger is not None for m in measures)
     return Table(
         name, title, caption, "method", [m.heading for m in measures], lines, "dataset",
@@ -145,12 +154,17 @@ def value_table(
     kept = [i for i in range(len(columns)) if any(numbers[i] for numbers in rows.values())]
     if not kept:
         return None
-    lines = [
-        Row(v.label, [plain(numbers[i] or "–") for i in kept], v.look, v.kind)
-        for v, numbers in rows.items()
-    ]
+    lines = []
+    for v, numbers in rows.items():
+        cells = [plain(numbers[i] or "–") for i in kept]
+        if not any(numbers):
+            cells[0] = plain(missing(data.groups[v, comparison]))
+        lines.append(Row(data.row_label(v, [comparison]), cells, v.look, v.kind))
     heads = [columns[i].heading for i in kept]
-    return Table(name, f"{title} · {comparison.label}", caption, "method", heads, lines)
+    return Table(
+        name, f"{title} · {comparison.label}", caption, "method", heads, lines,
+        ran=what_ran(data, [comparison]),
+    )  # fmt: skip
 
 
 def _value(group: Group, column: Column, protocol: str) -> Number | None:

@@ -28,22 +28,44 @@
     return text === "" || Number.isNaN(Number(text)) ? null : Number(text);
   };
 
-  $$("th .sort").forEach((button) =>
-    button.addEventListener("click", () => {
-      const head = button.closest("th");
-      const column = Number(button.dataset.column);
-      const body = head.closest("table").tBodies[0];
-      const up = head.getAttribute("aria-sort") !== "ascending";
-      $$("th", head.parentNode).forEach((th) => th.removeAttribute("aria-sort"));
-      head.setAttribute("aria-sort", up ? "ascending" : "descending");
-      const compare = (a, b) => {
-        const [x, y] = [key(a, column), key(b, column)];
-        if (x === null || y === null) return (x === null) - (y === null);
-        return up ? x - y : y - x;
-      };
-      body.append(...[...body.rows].sort(compare));
-    }),
-  );
+  $$("table").forEach((table) => {
+    const rows = $$("tbody tr:not(.group)", table);
+    const homes = rows.map((row) => row.parentNode);
+
+    // Ascending, descending, then as it was; while sorted, all groups are one.
+    $$("th .sort", table).forEach((button) =>
+      button.addEventListener("click", () => {
+        const head = button.closest("th");
+        const column = Number(button.dataset.column);
+        const next = { ascending: "descending", descending: "" }[head.getAttribute("aria-sort")];
+        const order = next ?? "ascending";
+        $$("thead th", table).forEach((th) => th.removeAttribute("aria-sort"));
+        table.classList.toggle("sorted", order !== "");
+        if (order === "") {
+          rows.forEach((row, i) => homes[i].append(row));
+          return;
+        }
+        head.setAttribute("aria-sort", order);
+        const compare = (a, b) => {
+          const [x, y] = [key(a, column), key(b, column)];
+          if (x === null || y === null) return (x === null) - (y === null);
+          return order === "ascending" ? x - y : y - x;
+        };
+        homes[0].append(...[...rows].sort(compare));
+      }),
+    );
+
+    $$(".fold", table).forEach((button) =>
+      button.addEventListener("click", () => {
+        const folded = button.getAttribute("aria-expanded") === "true";
+        button.setAttribute("aria-expanded", String(!folded));
+        const home = button.closest("tbody");
+        rows.forEach((row, i) => {
+          if (homes[i] === home) row.hidden = folded;
+        });
+      }),
+    );
+  });
 
   const copy = async (text) => {
     if (navigator.clipboard) {

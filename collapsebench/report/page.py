@@ -9,15 +9,19 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
+from matplotlib.markers import MarkerStyle
 
-from collapsebench.report import tables
+from collapsebench.report import kinds, tables
 from collapsebench.report.blocks import Blocks
 from collapsebench.report.data import ReportData
 from collapsebench.report.figures import Figure
+from collapsebench.report.palette import Look
 from collapsebench.report.style import slug
-from collapsebench.report.tables import Cell, Log, Number, Table
+from collapsebench.report.tables import Cell, Log, Number, Part, Row, Table
+from collapsebench.report.what_ran import what_ran
 
 HERE = Path(__file__).parent
 VERDICTS = ("reproduced", "inconclusive", "differs", "not measured")
@@ -26,8 +30,10 @@ CHIPS = {
     "reproduced": "good", "better": "good", "differs": "bad", "worse": "bad",
     "inconclusive": "unsure", "cannot tell": "unsure",
 }  # fmt: skip
+TONES = {"✓": "good", "✗": "bad", "≈": "unsure"}
 BESIDE = ("seeds", "difference", "verdict")  # parts printed beside the number or in its chip
 STRIP = (132.0, 16.0)  # width and height of a strip of seeds
+DASHES = {"--": "5 2.4", "-.": "6 2 1.6 2", ":": "1.6 2"}  # of a line in a table
 HOUR = 3600.0
 
 
@@ -43,15 +49,16 @@ class Tile:
 def render(data: ReportData, blocks: Blocks) -> str:
     """The page of one grid."""
     return _template("page.html.j2").render(
-        title=data.grid["title"], name=data.name, scale=scale_words(data),
+        title=data.grid["title"], name=data.name, scale=scale_words(data), ran_words=what_ran(data),
         facts=facts(data), tiles=tiles(data, blocks), sections=blocks.sections,
+        symbols={look: f"sign-{i}" for i, look in enumerate(looks(blocks))},
     )  # fmt: skip
 
 
 def entry(data: ReportData) -> dict[str, Any]:
     """What the page of all grids says of one."""
     return {"name": data.name, "title": data.grid["title"], "scale": scale_words(data),
-            "facts": facts(data), "jobs": jobs_tile(data)}  # fmt: skip
+            "ran": what_ran(data), "facts": facts(data), "jobs": jobs_tile(data)}  # fmt: skip
 
 
 def render_index(entries: Sequence[dict[str, Any]]) -> str:
@@ -91,8 +98,6 @@ def tiles(data: ReportData, blocks: Blocks) -> list[Tile]:
         both = f"{counts['inconclusive']} · {counts['differs']}"
         found.append(Tile(both, "inconclusive · differ from the paper", "unsure"))
         found.append(Tile(str(counts["not measured"]), "published cells not measured"))
-    else:
-        found.append(Tile("–", "no cell of Tables 1–3 was published for these codebooks and data"))
     collapsed = sum(group.collapsed > 0 for *_, group in data.cells())
     words = f"of {len(data.groups)} cells with a collapsed seed"
     found.append(Tile(str(collapsed), words, "bad" if collapsed else "good"))
@@ -128,10 +133,11 @@ def _template(name: str) -> Any:
         loader=FileSystemLoader(HERE), autoescape=True, undefined=StrictUndefined,
         trim_blocks=True, lstrip_blocks=True,
     )  # fmt: skip
-    environment.filters |= {"slug": slug, "mark": _mark_of}
+    environment.filters |= {"slug": slug, "mark": _mark_of, "sign": sign}
     environment.globals |= {
-        "css": _asset("page.css"), "js": _asset("page.js"), "forms": forms, "strips": strips,
+        "css": _asset("page.css"), "js": _asset("page.js"), "forms": forms, "groups": groups,
         "chip": lambda verdict: CHIPS.get(str(verdict), "plain"), "kind": _kind, "parts": parts,
+        "unnamed": tables.UNNAMED, "tone": tone,
     }  # fmt: skip
     return environment.get_template(name)
 
@@ -159,6 +165,12 @@ def parts(cell: Cell) -> list[tuple[str, Any]]:
     return [(name, part) for name, part in rest if str(part) and name not in BESIDE]
 
 
+def tone(part: Part) -> str:
+    """The class that colours a part with a mark, with a space before it."""
+    mark = part.mark if isinstance(part, Number) else ""
+    return f" {TONES[mark]}" if mark else ""
+
+
 def forms(table: Table) -> dict[str, str]:
     """What the copy buttons copy: form -> text, safe inside a script element."""
     texts = {
@@ -169,12 +181,41 @@ def forms(table: Table) -> dict[str, str]:
     return {form: Markup(text.replace("</", "<\\/")) for form, text in texts.items()}
 
 
+def looks(blocks: Blocks) -> list[Look]:
+    """Every look on the page, once."""
+    found: set[Look] = set()
+    for block in blocks.all():
+        if isinstance(block, Table):
+            found.update(row.look for row in block.rows if row.look)
+        elif isinstance(block, Figure):
+            found.update(*(drawing.looks for drawing in block.drawings.values()))
+    return sorted(found, key=lambda look: (look.color, str(look.marker), look.line))
+
+
+def sign(look: Look) -> Markup:
+    """A short piece of the method's line with its marker, as in a legend."""
+    marker = MarkerStyle(look.marker)
+    outline = marker.get_path().transformed(marker.get_transform()).to_polygons()[0]
+    points = " ".join(f"{7 * x:.1f},{-7 * y:.1f}" for x, y in np.asarray(outline))
+    dashes = "" if look.line == "-" else f' stroke-dasharray="{DASHES[look.line]}"'
+    return Markup(f'<path d="M-11 0H11"{dashes}/><polygon points="{points}"/>')
+
+
+def groups(table: Table) -> list[tuple[str, list[tuple[Row, list[Markup]]]]]:
+    """(heading, rows with their strips) of each group; one heading "" if there are none."""
+    drawn = dict(zip(map(id, table.rows), strips(table), strict=True))
+    return [
+        (heading, [(row, drawn[id(row)]) for row in rows])
+        for heading, rows in kinds.grouped(table.rows).items()
+    ]
+
+
 def strips(table: Table) -> list[list[Markup]]:
     """A drawing of the seeds of each cell, by row and column; one scale per column."""
     scales = [_scale(row.cells[i] for row in table.rows) for i in range(len(table.columns))]
     return [
         [
-            _strip(cell, scale, row.look.color if row.look else "currentColor")
+            _strip(cell, scale, f"var({row.look.variable})" if row.look else "currentColor")
             for cell, scale in zip(row.cells, scales, strict=True)
         ]
         for row in table.rows
@@ -200,6 +241,6 @@ def _strip(cell: Cell, scale: tuple[float, float], color: str) -> Markup:
         left, right = x(cell.band[0]), x(cell.band[1])
         wide = max(1.5, right - left)
         shapes.append(f'<rect x="{left}" width="{wide:.1f}" y="2" height="12" class="band"/>')
-    shapes += [f'<circle cx="{x(v)}" cy="8" r="3" fill="{color}"/>' for v in cell.dots]
+    shapes += [f'<circle cx="{x(v)}" cy="8" r="3" style="fill:{color}"/>' for v in cell.dots]
     box = f'viewBox="0 0 {width:g} {height:g}" aria-hidden="true"'
     return Markup(f'<svg class="strip" {box}>{"".join(shapes)}</svg>')

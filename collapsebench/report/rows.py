@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -9,9 +10,10 @@ from typing import Any
 
 import pandas as pd
 
+from collapsebench.report.kinds import NAMES, shipped_kind
 from collapsebench.results import tables
 from collapsebench.results.runs import Lost, last
-from collapsebench.settings import PAPER_METHODS, STAGES
+from collapsebench.settings import STAGES
 
 READ = {  # columns of large tables that a report needs; the others would double its time to read
     "runs": ("job_id", "comparison_id", "stage", "stage_id", "dataset", "attempt", "status",
@@ -66,9 +68,12 @@ class Job:
 
 
 def known(entry: Mapping[str, Any]) -> dict[str, Any]:
-    """The fields of a job that this report uses, of an entry of a grid's file."""
-    names = Job.__dataclass_fields__
-    return {key: value for key, value in entry.items() if key in names}
+    """The fields of a job that this report uses, of an entry of a grid's file.
+
+    Older files call the group of modern methods "extra".
+    """
+    fields = {key: value for key, value in entry.items() if key in Job.__dataclass_fields__}
+    return fields if fields["kind"] in NAMES else fields | {"kind": "modern"}
 
 
 def table(folder: Path, name: str, jobs: Sequence[Job]) -> pd.DataFrame:
@@ -117,6 +122,21 @@ def _complete(job: Job, lost: Lost) -> Job:
     return job
 
 
+def grid_dims(jobs: Sequence[Job]) -> dict[str, int]:
+    """Comparison -> the code dimension that the grid asked for.
+
+    A job holds the one it has, and some methods tie theirs to the codebook size. It is then that of
+    most methods; of two as frequent, the more frequent in the whole grid, at last the larger.
+    """
+    pairs = {(job.comparison_id, job.method, job.code_dim) for job in jobs}
+    here = Counter((comparison, dim) for comparison, _, dim in pairs)
+    anywhere = Counter(dim for *_, dim in pairs)
+    found: dict[str, int] = {}
+    for comparison, dim in sorted(here, key=lambda key: (here[key], anywhere[key[1]], key[1])):
+        found[comparison] = dim
+    return found
+
+
 def older(wanted: Sequence[Job], runs: pd.DataFrame) -> list[Job]:
     """Jobs with rows here that share a comparison with the grid but are no longer in it."""
     ids, comparisons = {j.job_id for j in wanted}, {j.comparison_id for j in wanted}
@@ -124,9 +144,10 @@ def older(wanted: Sequence[Job], runs: pd.DataFrame) -> list[Job]:
     rows = runs[runs["comparison_id"].isin(comparisons) & ~runs["job_id"].isin(ids)]
     rows = rows[rows["stage"] == "train"].drop_duplicates("job_id")
     return [
-        replace(_from_row(row, kinds.get(row["method"], "extra")), settings_label="(older)")
+        replace(_from_row(row, kinds.get(row["method"], shipped_kind(row["method"]))),
+                settings_label="(older)")
         for row in rows.to_dict("records")
-    ]
+    ]  # fmt: skip
 
 
 def frozen(jobs: Sequence[Job], metrics: pd.DataFrame, tag: str) -> list[Job]:
@@ -135,14 +156,10 @@ def frozen(jobs: Sequence[Job], metrics: pd.DataFrame, tag: str) -> list[Job]:
     comparisons = {job.comparison_id for job in jobs}
     rows = metrics[metrics["comparison_id"].isin(comparisons)].drop_duplicates("job_id")
     return [
-        replace(_from_row(row, _kind(row["method"])), status="done", baseline=tag)
+        replace(_from_row(row, shipped_kind(row["method"])), status="done", baseline=tag)
         for row in rows.to_dict("records")
         if (row["comparison_id"], row["method"]) not in here
     ]
-
-
-def _kind(method: str) -> str:
-    return "paper" if method in PAPER_METHODS else "extra"
 
 
 FROM_ROW = ("job_id", "config_id", "comparison_id", "method", "label", "network", "dataset",

@@ -14,5 +14,7 @@ COST = "Cost"
 FAILURES = "Failures"
 PROVENANCE = "Provenance"
 
+IN_FOCUS = (NETWORK, CODEBOOK_USE, TRAINING, GENERATION, IMAGES, COST)  # one codebook per dataset
+OF_JOBS = (FAILURES, PROVENANCE)  # not of what was trained
 PICTURES = (IMAGES,)  # what --no-images leaves out
 IN_TERMINAL = (YOUR_METHOD, TABLES, FAILURES)  # without drawings

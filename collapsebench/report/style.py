@@ -1,31 +1,31 @@
-"""How every figure looks: one colour-blind-safe colour and one marker per method, everywhere.
-
-Colours are Paul Tol's "bright" scheme for the paper's six methods and its "vibrant" one for
-users' methods (personal.sron.nl/~pault). Figures are drawn at the width at which they print.
-"""
+"""How every figure looks, whatever it shows. Drawn at the width at which it prints."""
 
 from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
 import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.colors import to_hex, to_rgb
 from matplotlib.figure import Figure as Canvas
 from matplotlib.ticker import LogLocator, NullLocator
+
+from collapsebench.report.palette import Look
 
 COLUMN = 3.46  # inches: one column of a two-column journal page (88 mm)
 PAGE = 7.09  # inches: both columns (180 mm)
 
-INK = "#1b1e24"  # text and axes; the page replaces these three by its own theme's colours
+INK = "#1b1e24"  # text and axes; the page replaces these by its own theme's colours
 QUIET = "#6b7280"
 LINE = "#dfe2e7"
-THEME = {INK: "var(--ink)", QUIET: "var(--quiet)", LINE: "var(--line)"}
+GHOST = "#c9cdd5"  # methods of other panels
+PAPER = "#fffffe"  # inside of hollow markers
+DECADE = 10.0  # ratio of the largest to the smallest value from which an axis is logarithmic
+THEME = {INK: "var(--ink)", QUIET: "var(--quiet)", LINE: "var(--line)", GHOST: "var(--ghost)",
+         PAPER: "var(--paper)"}  # fmt: skip
 
 RC: dict[str, object] = {
     "font.family": "sans-serif",
@@ -70,61 +70,9 @@ RC: dict[str, object] = {
 }
 
 
-VARIANT_LINES = ("-", "--", "-.", ":")
-
-
-@dataclass(frozen=True)
-class Look:
-    """Colour, marker and line style of one method."""
-
-    color: str
-    marker: str
-    line: str = "-"
-
-    def variant(self, index: int, count: int) -> Look:
-        """The look of one of a method's ``count`` settings: its colour from dark to light."""
-        if index == 0 and count == 1:
-            return self
-        share = index / (count - 1)  # 0 darkest, 1 lightest
-        rgb = np.array(to_rgb(self.color))
-        mixed = rgb * (0.7 + 0.3 * min(1, 2 * share)) + (1 - rgb) * 0.55 * max(0, 2 * share - 1)
-        return Look(
-            to_hex((mixed[0], mixed[1], mixed[2])),
-            self.marker,
-            VARIANT_LINES[index % len(VARIANT_LINES)],
-        )
-
-
-METHODS = {
-    "vq_vae_ema": Look("#4477AA", "o"),
-    "gs_vq_vae": Look("#66CCEE", "s"),
-    "sq_vae": Look("#228833", "^"),
-    "vq_ste_pp": Look("#CCBB44", "D"),
-    "dvae": Look("#EE6677", "v"),
-    "edvae": Look("#AA3377", "P"),
-    "vq_vae": Look("#8C6D4F", "X"),
-    "random_codes": Look("#8A8F98", "d", ":"),
-    "continuous": Look("#8A8F98", "h", "--"),
-}
-OTHERS = tuple(
-    Look(color, marker)
-    for color, marker in zip(
-        ("#EE7733", "#009988", "#0077BB", "#CC3311", "#EE3377", "#33BBEE"), "*p8<>H", strict=True
-    )
-)
-
-
 def apply_style() -> None:
     """Sets matplotlib's parameters; inside ``matplotlib.rc_context()`` they are undone after it."""
     matplotlib.rcParams.update(RC)  # type: ignore[arg-type]
-
-
-def looks(methods: Iterable[str]) -> dict[str, Look]:
-    """Method id -> look: fixed for shipped methods, the next free one by name for others."""
-    names = list(dict.fromkeys(methods))
-    others = sorted(name for name in names if name not in METHODS)
-    extra = {name: OTHERS[i % len(OTHERS)] for i, name in enumerate(others)}
-    return {name: METHODS.get(name) or extra[name] for name in names}
 
 
 class Named(Protocol):
@@ -147,11 +95,15 @@ class Drawing(Canvas):
 
     Attributes:
         points: (axes, series, x, y, text) for each value that the page shows on hover.
+        looks: of the methods in it, whose colours differ from theme to theme.
+        finish: what is left to do once the panels have their places.
     """
 
     def __init__(self, width: float, height: float):
         super().__init__(figsize=(width, height), layout="constrained")
         self.points: list[tuple[Axes, str, float, float, str]] = []
+        self.looks: set[Look] = set()
+        self.finish: list[Callable[[], None]] = []
 
     def settle(self) -> None:
         """Lays the panels out, once: every form that is written then has the same layout."""
@@ -159,6 +111,8 @@ class Drawing(Canvas):
         if engine is not None:
             engine.execute(self)
             self.set_layout_engine("none")
+            for step in self.finish:
+                step()
 
     def remember(self, ax: Axes, name: str, x: Values, y: Values, texts: Sequence[str]) -> None:
         """Adds hover texts to points of the series ``name``."""
@@ -185,14 +139,26 @@ def series(
     band: tuple[Values, Values] | None = None,
     texts: Sequence[str] = (),
     markers: bool = True,
+    hollow: Sequence[bool] = (),
 ) -> None:
-    """One method's line, its band (low, high) and its hover texts, one per point or none."""
+    """One method's line, its band (low, high) and its hover texts, one per point or none.
+
+    ``hollow`` says for each point whether its marker is an outline, if any is.
+    """
     look = variant.look
+    outlined = np.array(hollow or np.zeros(len(x)), bool)
     (line,) = ax.plot(
         x, y, color=look.color, ls=look.line, marker=look.marker if markers else "",
-        markeredgewidth=0, label=variant.label,
+        markeredgewidth=0, markevery=np.flatnonzero(~outlined).tolist(), label=variant.label,
     )  # fmt: skip
     tag(line, variant.label)
+    if outlined.any():
+        (outline,) = ax.plot(
+            np.asarray(x)[outlined], np.asarray(y)[outlined], ls="", marker=look.marker,
+            markerfacecolor=PAPER, markeredgecolor=look.color, markeredgewidth=0.9,
+        )  # fmt: skip
+        tag(outline, variant.label)
+    drawing(ax).looks.add(look)
     if band is not None:
         tag(ax.fill_between(x, *band, color=look.color, alpha=0.16, linewidth=0), variant.label)
     if texts:
@@ -211,14 +177,29 @@ def tag(artist: Any, name: str) -> None:
     artist.set_gid(f"series:{slug(name)}")
 
 
+def is_series(artist: Any) -> bool:
+    """Whether ``tag`` marked it as part of a method's series."""
+    return (artist.get_gid() or "").startswith("series:")
+
+
 def legend(canvas: Drawing, axes: Iterable[Axes]) -> None:
     """One legend above all panels, each entry once, tagged for the page's script."""
+    entries = entries_of(axes)
+    if len(entries) > 1:
+        legend_of(canvas, entries)
+
+
+def entries_of(axes: Iterable[Axes]) -> dict[str, Any]:
+    """Label -> the first artist of these panels that has it."""
     entries: dict[str, Any] = {}
     for ax in axes:
         for handle, label in zip(*ax.get_legend_handles_labels(), strict=True):
             entries.setdefault(label, handle)
-    if len(entries) < 2:
-        return
+    return entries
+
+
+def legend_of(canvas: Drawing, entries: Mapping[str, Any]) -> None:
+    """A legend of these entries above all panels."""
     entry = 0.42 + 0.053 * max(map(len, entries))  # inches: a handle and the longest label
     columns = max(1, min(len(entries), int(canvas.get_figwidth() / entry)))
     canvas.set_figheight(canvas.get_figheight() + 0.16 * math.ceil(len(entries) / columns))
@@ -227,9 +208,36 @@ def legend(canvas: Drawing, axes: Iterable[Axes]) -> None:
         columnspacing=1.4,
     )  # fmt: skip
     for text, mark, label in zip(box.get_texts(), box.legend_handles, entries, strict=True):
-        if mark is not None and (entries[label].get_gid() or "").startswith("series:"):
+        if mark is not None and is_series(entries[label]):
             text.set_gid(f"legend:{slug(label)}")
             mark.set_gid(f"legend:{slug(label)}")
+
+
+def positive_y(ax: Axes) -> None:
+    """Limits by the lines that are drawn, not by their bands: from 0, or logarithmic from a decade.
+
+    An interval may be wider than all that was measured; the panel then cuts it.
+    """
+    low, high = drawn_range(ax)
+    if high < DECADE * low:
+        ax.set_ylim(0, 1.1 * high)
+    else:
+        ax.set_ylim(low / 1.3, high * 1.3)
+        log_y(ax)
+
+
+def log_from_decade(ax: Axes) -> None:
+    """A logarithmic y axis where what is drawn spans a decade."""
+    low, high = drawn_range(ax)
+    if high >= DECADE * low:
+        log_y(ax)
+
+
+def drawn_range(ax: Axes) -> tuple[float, float]:
+    """The smallest and the largest positive value of the lines; (1, 1) without any."""
+    values = np.concatenate([[], *(np.ravel(line.get_ydata()) for line in ax.get_lines())])
+    values = values[np.isfinite(values) & (values > 0)]
+    return (float(values.min()), float(values.max())) if len(values) else (1.0, 1.0)
 
 
 def log_y(ax: Axes) -> None:

@@ -4,20 +4,30 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, NullFormatter, PercentFormatter
+from scipy import special
 
 from collapsebench import stats
 from collapsebench.datasets import label as dataset_label
-from collapsebench.report import style
+from collapsebench.report import multiples, style
 from collapsebench.report.data import Comparison, Group, ReportData, Variant
-from collapsebench.report.style import Drawing
+from collapsebench.report.figures import Figure
+from collapsebench.report.multiples import Panel
 
-BAND = "band: 95 % t-interval of the mean over seeds; × marks cells in which a seed collapsed"
+BAND = (
+    "line: mean over seeds; band: 95 % t-interval of logarithms, of logits where shares are drawn; "
+    "hollow: a seed collapsed"
+)
+SCALES = {  # on which values are tested: there, and back
+    "log": (np.log, np.exp),
+    "logit": (special.logit, special.expit),
+}
 
 
 @dataclass(frozen=True)
@@ -28,6 +38,7 @@ class Quantity:
         metric: of the test split.
         factor: what values are multiplied by.
         unit: printed after a value on hover.
+        scale: a key of ``SCALES``: that of a share, or of what is only larger than 0.
     """
 
     metric: str
@@ -35,6 +46,7 @@ class Quantity:
     factor: float = 1.0
     decimals: int = 1
     unit: str = ""
+    scale: str = "log"
 
     def text(self, values: Sequence[float]) -> str:
         """Mean and SD in words."""
@@ -43,7 +55,7 @@ class Quantity:
         return f"{mean}{spread}{self.unit} (n = {len(values)})"
 
 
-RELATIVE = Quantity("relative_perplexity", "perplexity / codebook size", 100, 1, " %")
+RELATIVE = Quantity("relative_perplexity", "perplexity / codebook size", 100, 1, " %", "logit")
 RAW = Quantity("perplexity", "perplexity")
 MSE = Quantity("mse", "MSE × 10³", 1e3, 2)
 
@@ -51,6 +63,22 @@ MOST_TICKS = 8
 
 Points = dict[tuple[str, Variant], list[tuple[float, Group]]]
 X = Callable[[Variant, Comparison, Group], float | None]
+
+
+@dataclass(frozen=True)
+class Axis:
+    """The swept value.
+
+    Attributes:
+        ticks: every value that occurs.
+        text: a value in words.
+        bound: the largest possible perplexity there, drawn as a black line.
+    """
+
+    label: str
+    ticks: Sequence[float]
+    text: Callable[[float], str] = "{:g}".format
+    bound: Callable[[float], float] | None = None
 
 
 def points(data: ReportData, x: X) -> Points:
@@ -62,88 +90,94 @@ def points(data: ReportData, x: X) -> Points:
     return {key: sorted(cells, key=lambda cell: cell[0]) for key, cells in found.items()}
 
 
-def draw(
-    found: Points, rows: Sequence[Quantity], xlabel: str, ticks: Sequence[float],
-    tick_text: Callable[[float], str] = lambda value: f"{value:g}",
-    bound: Callable[[float], float] | None = None,
-) -> Drawing:  # fmt: skip
-    """One row of panels per quantity, one column per dataset, x on a logarithmic scale.
+def figures(
+    name: str, title: str, caption: str, found: Points,
+    forms: Mapping[str, Sequence[Quantity]], axis: Axis,
+) -> list[Figure]:  # fmt: skip
+    """Per form one row of panels per quantity and one column per dataset, x logarithmic."""
 
-    ``bound`` is the largest possible value of the first quantity, drawn as a black line.
-    """
+    def panels(quantities: Sequence[Quantity], dataset: str) -> list[Panel]:
+        own = {variant: cells for (where, variant), cells in found.items() if where == dataset}
+        return [_panel(dataset, own, quantity, axis) for quantity in quantities]
+
     datasets = list(dict.fromkeys(dataset for dataset, _ in found))
-    width = style.width(len(datasets))
-    drawing, axes = style.panels(len(rows), len(datasets), 1.95, width)
-    for j, dataset in enumerate(datasets):
-        for i, quantity in enumerate(rows):
-            ax = axes[i, j]
-            for (where, variant), cells in found.items():
-                if where == dataset:
-                    _line(ax, variant, cells, quantity, tick_text, xlabel)
-            _dress(ax, quantity, xlabel if i == len(rows) - 1 else "", ticks, tick_text, j == 0)
-        axes[0, j].set_title(dataset_label(dataset))
-        if bound is not None:
-            axes[0, j].plot(ticks, [bound(t) for t in ticks], color=style.INK, lw=1, ls="--",
-                            label="upper bound")  # fmt: skip
-            axes[0, j].set_yscale("log", base=2)
-            axes[0, j].yaxis.set_major_formatter(FuncFormatter(lambda v, _: f"{v:g}"))
-    style.legend(drawing, axes.flat)
-    return drawing
+    methods = list(dict.fromkeys(variant for _, variant in found))
+    drawn = {form: partial(panels, quantities) for form, quantities in forms.items()}
+    return multiples.figures(name, title, caption, datasets, methods, drawn, 1.95)
+
+
+def _panel(
+    dataset: str, cells: dict[Variant, list[tuple[float, Group]]], quantity: Quantity, axis: Axis
+) -> Panel:
+    bound = axis.bound if quantity is RAW else None
+    line = partial(_line, cells, quantity, axis, bound)
+    dress = partial(_dress, quantity, axis, bound)
+    return Panel(dataset_label(dataset), axis.label, quantity.label, line, dress)
 
 
 def _line(
-    ax: Axes, variant: Variant, cells: Sequence[tuple[float, Group]], quantity: Quantity,
-    tick_text: Callable[[float], str], xlabel: str,
+    cells: dict[Variant, list[tuple[float, Group]]], quantity: Quantity, axis: Axis,
+    bound: Callable[[float], float] | None, ax: Axes, variant: Variant,
 ) -> None:  # fmt: skip
     measured = [
-        (x, [v * quantity.factor for v in group.values(quantity.metric, "test").values()], group)
-        for x, group in cells
+        (x, list(group.values(quantity.metric, "test").values()), group)
+        for x, group in cells.get(variant, [])
     ]
     measured = [point for point in measured if point[1]]
     if not measured:
         return
-    x = [point[0] for point in measured]
-    y = [float(np.mean(values)) for _, values, _ in measured]
-    low, high = zip(*(interval(values) for _, values, _ in measured), strict=True)
+    x = [at for at, *_ in measured]
+    y = [quantity.factor * float(np.mean(values)) for _, values, _ in measured]
+    low, high = quantity.factor * np.transpose(
+        [interval(values, quantity.scale) for _, values, _ in measured]
+    )
+    if bound is not None:
+        low, high = np.maximum(low, 1), np.minimum(high, [bound(at) for at in x])
     texts = [
-        f"{variant.label} · {xlabel} {tick_text(at)}: {quantity.text(values)}"
+        f"{variant.label} · {axis.label} {axis.text(at)}: "
+        + quantity.text([quantity.factor * value for value in values])
         for at, values, _ in measured
     ]
-    style.series(ax, variant, x, y, band=(low, high), texts=texts)
-    dead = [
-        (at, mean)
-        for at, mean, (_, _, group) in zip(x, y, measured, strict=True)
-        if group.collapsed
-    ]
-    if dead:
-        (cross,) = ax.plot(*zip(*dead, strict=True), "x", color=style.INK, ms=4.5, mew=0.9)
-        style.tag(cross, variant.label)
+    hollow = [group.collapsed > 0 for *_, group in measured]
+    style.series(ax, variant, x, y, band=(low, high), texts=texts, hollow=hollow)
 
 
-def interval(values: Sequence[float]) -> tuple[float, float]:
-    """The 95 % t-interval of the mean; the value itself where there is only one."""
+def interval(values: Sequence[float], scale: str) -> tuple[float, float]:
+    """The 95 % t-interval of the mean on a scale of ``SCALES``, back in the values' own unit.
+
+    The value itself where there is only one. A share of exactly 0 or 1 has no logit: with one, the
+    plain interval as far as it lies in [0, 1].
+    """
     if len(values) < 2:
         return values[0], values[0]
-    return stats.mean_interval(values)
+    there, back = SCALES[scale]
+    with np.errstate(divide="ignore"):
+        moved = there(np.asarray(values, np.float64))
+    if np.isfinite(moved).all():
+        low, high = back(stats.mean_interval(moved))
+    else:
+        low, high = np.clip(stats.mean_interval(values), 0, 1 if scale == "logit" else None)
+    return float(low), float(high)
 
 
 def _dress(
-    ax: Axes, quantity: Quantity, xlabel: str, ticks: Sequence[float],
-    tick_text: Callable[[float], str], labelled: bool,
-) -> None:  # fmt: skip
-    if min(ticks) > 0:
+    quantity: Quantity, axis: Axis, bound: Callable[[float], float] | None, ax: Axes
+) -> None:
+    if min(axis.ticks) > 0:
         ax.set_xscale("log", base=2)
-    shown = ticks[:: math.ceil(len(ticks) / MOST_TICKS)]
-    ax.set_xticks(list(shown), [tick_text(tick) for tick in shown])
+    else:
+        ax.set_xscale("symlog", linthresh=min(tick for tick in axis.ticks if tick > 0))
+    shown = axis.ticks[:: math.ceil(len(axis.ticks) / MOST_TICKS)]
+    ax.set_xticks(list(shown), [axis.text(tick) for tick in shown])
     ax.xaxis.set_minor_formatter(NullFormatter())
     ax.minorticks_off()
-    if xlabel:
-        ax.set_xlabel(xlabel)
-    else:
-        ax.tick_params(labelbottom=False)
-    if labelled:
-        ax.set_ylabel(quantity.label)
-    ax.set_ylim(bottom=0)  # a t-interval may reach below, a perplexity and an error cannot
-    if quantity.unit == " %":
-        ax.set_ylim(top=102)
+    if quantity.scale == "logit":
+        ax.set_ylim(0, 102)  # room for a marker at 100
         ax.yaxis.set_major_formatter(PercentFormatter(decimals=0))
+    elif bound is not None:
+        ax.plot(axis.ticks, [bound(t) for t in axis.ticks], color=style.INK, lw=1, ls="--",
+                label="upper bound")  # fmt: skip
+        ax.set_yscale("log", base=2)
+        ax.yaxis.set_major_formatter(FuncFormatter(lambda v, _: f"{v:g}"))
+    else:
+        style.positive_y(ax)

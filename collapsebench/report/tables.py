@@ -15,7 +15,8 @@ from dataclasses import dataclass, field
 from rich.table import Table as RichTable
 from rich.text import Text
 
-from collapsebench.report.style import Look
+from collapsebench.report import kinds
+from collapsebench.report.palette import Look
 
 LATEX = {
     "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_",
@@ -23,11 +24,12 @@ LATEX = {
     "±": r"$\pm$", "−": "$-$", "×": r"$\times$", "↑": r"$\uparrow$", "↓": r"$\downarrow$",
     "≥": r"$\geq$", "≤": r"$\leq$", "·": r"$\cdot$", "–": "--", "…": r"\ldots{}", "β": r"$\beta$",
     "³": "$^3$", "ρ": r"$\rho$", "Δ": r"$\Delta$", "∞": r"$\infty$", "’": "'", "→": r"$\to$",
-    "\u00a0": "~", "\u200b": "{}", "√": r"$\surd$",
+    "\u00a0": "~", "\u200b": "{}", "√": r"$\surd$", "✓": r"$\surd$",
+    "✗": r"$\times$", "≈": r"$\approx$",
 }  # fmt: skip
 PARTS = (
-    "measured", "seeds", "pooled", "of reconstructions", "difference of both", "paper",
-    "difference", "verdict", "note", "devices",
+    "measured", "seeds", "code dimension", "pooled", "of reconstructions", "difference of both",
+    "paper", "difference", "verdict", "note", "devices",
 )  # fmt: skip
 LATEX_WIDE = 4  # columns from which a table is set small and across the page
 
@@ -39,15 +41,17 @@ class Number:
     Attributes:
         spread: sample SD or half-width; the caption says which.
         signed: a plus sign before positive values, for differences.
+        mark: what is printed before it, to be read with it.
     """
 
     value: float
     spread: float | None = None
     decimals: int = 2
     signed: bool = False
+    mark: str = ""
 
     def __str__(self) -> str:
-        text = self.fixed(self.value, self.signed)
+        text = f"{self.mark}\u00a0" * bool(self.mark) + self.fixed(self.value, self.signed)
         return text if self.spread is None else f"{text} ± {self.fixed(self.spread)}"
 
     def fixed(self, value: float, signed: bool = False) -> str:
@@ -119,6 +123,8 @@ class Table:
         notes: lines below it.
         todo: what is not complete, and the commands that complete it.
         ranked: whether the page lets the reader sort by a column.
+        ran: what was trained, with which sizes, steps and seeds; printed with the title.
+        folded: whether the page shows it on demand only.
     """
 
     name: str
@@ -131,6 +137,13 @@ class Table:
     notes: Sequence[str] = ()
     todo: Sequence[str] = ()
     ranked: bool = True
+    ran: str = ""
+    folded: bool = False
+
+    @property
+    def text(self) -> str:
+        """What ran, and the caption."""
+        return f"{self.ran}. {self.caption}" if self.ran else self.caption
 
     @property
     def tall(self) -> bool:
@@ -205,7 +218,7 @@ def to_markdown(table: Table) -> str:
         lines.append([*map(_markdown, names), *texts])
     body = "\n".join("| " + " | ".join(line) + " |" for line in lines)
     notes = "".join(f"\n- {note}" for note in (*table.notes, *table.todo))
-    return f"**{table.title}.** {table.caption}\n\n{body}\n{notes}\n"
+    return f"**{table.title}.** {table.text}\n\n{body}\n{notes}\n"
 
 
 def _markdown(text: str) -> str:
@@ -215,7 +228,7 @@ def _markdown(text: str) -> str:
 def to_latex(table: Table) -> str:
     """A ``table`` environment with booktabs rules; every cell's further parts in small print."""
     star = "*" if table.tall or len(table.columns) >= LATEX_WIDE else ""
-    width = max(0.08, 0.8 / max(1, len(table.columns)))
+    width = max(0.04, 0.8 / max(1, len(table.columns)))
     column = f">{{\\raggedright\\arraybackslash}}p{{{width:.3f}\\linewidth}}"
     columns = f"l*{{{len(table.columns)}}}{{{column}}}"
     title = table.title.partition(" · ")[2] if table.title.startswith("Table ") else table.title
@@ -226,23 +239,28 @@ def to_latex(table: Table) -> str:
         "\\centering",
         "\\footnotesize",
         "\\setlength{\\tabcolsep}{3pt}",
-        f"\\caption{{{latex(title)}. {latex(table.caption)}}}",
+        f"\\caption{{{latex(title)}. {latex(table.text)}}}",
         f"\\label{{tab:{table.name}}}",
         f"\\begin{{tabular}}{{{columns}}}",
         "\\toprule",
         " & ".join(map(latex, [table.corner, *table.columns])) + r" \\",
-        "\\midrule",
     ]
     end = r" \\[3pt]" if table.tall else r" \\"
-    for row in table.rows:
-        lines += [" & ".join([latex(row.label), *map(_latex_cell, row.cells)]) + end]
+    for heading, rows in kinds.grouped(table.rows).items():
+        lines.append("\\midrule")
+        if heading:
+            lines.append(
+                f"\\multicolumn{{{len(table.columns) + 1}}}{{l}}{{{latex(heading)}}}" + end
+            )
+        for row in rows:
+            lines += [" & ".join([latex(row.label), *map(_latex_cell, row.cells)]) + end]
     lines += ["\\bottomrule", "\\end{tabular}"]
     notes = " ".join(map(latex, table.notes))
     lines += [f"\n\\smallskip\\raggedright\\scriptsize {notes}"] if notes else []
     return "\n".join([*lines, f"\\end{{table{star}}}", ""])
 
 
-UNNAMED = ("verdict", "note")  # parts that speak for themselves in small print
+UNNAMED = ("verdict", "note", "code dimension")  # parts that speak for themselves in small print
 
 
 def _latex_cell(cell: Cell) -> str:
@@ -262,7 +280,7 @@ def latex(text: str) -> str:
 def to_terminal(table: Table) -> RichTable:
     """A rich table: one line per cell where cells have several parts."""
     labels, values = table.head()
-    found = RichTable(title=table.title, caption=table.caption, title_justify="left",
+    found = RichTable(title=table.title, caption=table.text, title_justify="left",
                       caption_justify="left", header_style="bold")  # fmt: skip
     for name in labels:
         found.add_column(name)

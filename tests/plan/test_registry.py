@@ -14,7 +14,7 @@ def test_the_papers_methods_come_first_in_its_order():
 
 @pytest.mark.parametrize(
     ("name", "role"),
-    [("edvae", "paper"), ("vq_vae", "extra"), ("random_codes", "floor"), ("continuous", "floor")],
+    [("edvae", "paper"), ("vq_vae", "modern"), ("kmeans", "floor"), ("continuous", "floor")],
 )
 def test_roles(name, role):
     assert registry.find("methods", name).role == role

@@ -19,14 +19,41 @@ LABELS = {
     "vq_ste_pp": ("VQ-STE++", "vqvae"),
     "dvae": ("dVAE", "dalle"),
     "edvae": ("EdVAE", "dalle"),
+    "vq_vae": ("VQ-VAE", "vqvae"),
+    "vq_reset": ("VQ-reset", "vqvae"),
+    "cosine_vq": ("cosine VQ", "vqvae"),
+    "cvq_vae": ("CVQ-VAE", "vqvae"),
+    "rotation_vq": ("Rotation trick", "vqvae"),
+    "sim_vq": ("SimVQ", "vqvae"),
+    "fsq": ("FSQ", "vqvae"),
+    "lfq": ("LFQ", "vqvae"),
+    "bsq": ("BSQ", "vqvae"),
+    "ibq": ("IBQ", "vqvae"),
+    "rq_vae": ("RQ-VAE", "vqvae"),
+    "entropy_vq": ("entropy VQ", "vqvae"),
+    "wasserstein_vq": ("Wasserstein VQ", "vqvae"),
+    "nsvq": ("NSVQ", "vqvae"),
+    "diveq": ("DiVeQ", "vqvae"),
     "random_codes": ("random codes", "vqvae"),
+    "kmeans": ("k-means", "vqvae"),
+    "continuous": ("continuous", "vqvae"),
     "my_vq": ("My VQ", "vqvae"),
 }
 PAPER = tuple(LABELS)[:6]
+MODERN = tuple(LABELS)[6:21]
+FLOORS = tuple(LABELS)[21:24]
 LEVEL = {  # share of the codebook's perplexity that a method reaches here
     "vq_vae_ema": 0.62, "gs_vq_vae": 0.41, "sq_vae": 0.79, "vq_ste_pp": 0.74, "dvae": 0.3,
-    "edvae": 0.82, "random_codes": 0.9, "my_vq": 0.86,
+    "edvae": 0.82, "vq_vae": 0.06, "vq_reset": 0.77, "cosine_vq": 0.36, "cvq_vae": 0.84,
+    "rotation_vq": 0.52, "sim_vq": 0.87, "fsq": 0.71, "lfq": 0.48, "bsq": 0.66, "ibq": 0.83,
+    "rq_vae": 0.57, "entropy_vq": 0.22, "wasserstein_vq": 0.89, "nsvq": 0.68, "diveq": 0.73,
+    "random_codes": 0.9, "kmeans": 0.8, "my_vq": 0.86,
 }  # fmt: skip
+TIED = {  # code dimension that belongs to a codebook size
+    "fsq": lambda size: round(np.log2(size) / 2),
+    "lfq": lambda size: round(np.log2(size)),
+    "bsq": lambda size: round(np.log2(size)),
+}
 STAGES = ("train", "encode", "prior", "sample", "score")
 START = datetime(2026, 1, 5, 12, tzinfo=UTC)
 KEY = ("job_id", "config_id", "comparison_id", "method", "network", "dataset", "codebook_size",
@@ -42,8 +69,9 @@ class MadeUp:
     """What to make up; every field has a default that gives a small, complete grid.
 
     `values` fixes numbers: (method, dataset, metric, split) -> one value per seed.
-    `ends` gives jobs another end: (method, dataset, seed) -> (stage, status, message); a status of
-    None leaves the job without rows from that stage on.
+    `ends` gives jobs another end: (method, dataset, seed), or the codebook size in place of the
+    seed, -> (stage, status, message); a status of None leaves the job without rows from that stage
+    on.
     """
 
     results: Path
@@ -94,9 +122,11 @@ class MadeUp:
 
     def job(self, method, label, network, dataset, size, dim, chosen, seed):
         comparison = [dataset, size, dim, self.train]
+        dim = TIED[method](size) if method in TIED else dim
         config = [*comparison, method, network, chosen]
         job_id = digest(*config, seed)
-        kind = "paper" if method in PAPER else "floor" if method == "random_codes" else "user"
+        groups = {"paper": PAPER, "modern": MODERN, "floor": FLOORS}
+        kind = next((kind for kind, methods in groups.items() if method in methods), "user")
         return {
             "job_id": job_id, "config_id": digest(*config), "comparison_id": digest(*comparison),
             "stage_ids": {s: self.stage_id(job_id, s) for s in self.stages},
@@ -111,7 +141,8 @@ class MadeUp:
         return digest(job_id, stage, self.protocol if stage == "score" else "")
 
     def write_job(self, job):
-        end = self.ends.get((job["method"], job["dataset"], job["seed"]))
+        keys = [(job["method"], job["dataset"], job[of]) for of in ("seed", "codebook_size")]
+        end = next((self.ends[key] for key in keys if key in self.ends), None)
         for i, stage in enumerate(self.stages):
             if end and end[0] == stage:
                 if end[1] is not None:
@@ -210,13 +241,16 @@ class MadeUp:
             }  # fmt: skip
             if job["method"] in ("dvae", "edvae"):
                 values |= {"entropy_mean": 2.1, "entropy_sd": 0.4, "mutual_information": 1.7}
+            if job["method"] == "continuous":
+                values = {"mse": values["mse"], "psnr": values["psnr"]}
             for name, value in values.items():
                 rows.append(
                     {"metric": name, "value": self.fixed(job, name, split, value), "split": split,
                      "protocol": "", "n_items": n,
                      "ceiling": 0.99 * size if name.startswith("perplexity") else None}
                 )  # fmt: skip
-            codes.append({"split": split, "codebook": 0, "counts": counts.tolist()})
+            if job["method"] != "continuous":
+                codes.append({"split": split, "codebook": 0, "counts": counts.tolist()})
         self.store(job, "encode", "metrics", rows)
         self.store(job, "encode", "codes", codes)
         if self.files:
@@ -308,6 +342,18 @@ def sweep(results, **changes):
         name="codebook_size", datasets=("cifar10", "celeba"), stages=("train", "encode"),
         sizes=tuple((k, 16) for k in (128, 256, 512, 1024, 2048)), reproduces=("fig6_size",),
         scale="paper", scale_note="", train=PAPER_TRAIN, files=False,
+    )  # fmt: skip
+    return MadeUp(results, **defaults | changes)
+
+
+def zoo(results, **changes):
+    """All shipped methods and a user's on one network; some cannot have the smallest size."""
+    defaults = dict(
+        name="zoo", methods=("my_vq", *PAPER, *MODERN, *FLOORS), datasets=("cifar10",),
+        sizes=tuple((k, 16) for k in (64, 128, 256, 512, 1024)), networks=("vqvae",),
+        reproduces=("fig6_size",), train=PAPER_TRAIN | {"steps": 20_000}, scale="cpu",
+        ends={("fsq", "cifar10", 64): ("train", "incompatible", "FSQ cannot have 64 codes; the "
+                                       "nearest it can have: 60, 75")},
     )  # fmt: skip
     return MadeUp(results, **defaults | changes)
 

@@ -8,7 +8,7 @@ from collapsebench.report.figures import Figure
 
 title = "Fig. D.10 · Weight of the KL, β"
 section = sections.ABLATIONS
-place = 8
+place = 7
 
 
 def build(data: ReportData) -> list[Figure]:

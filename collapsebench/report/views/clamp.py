@@ -8,7 +8,7 @@ from collapsebench.report.tables import Table
 
 title = "Table D.6 · Clamp of the logits"
 section = sections.ABLATIONS
-place = 7
+place = 6
 
 
 def build(data: ReportData) -> list[Table]:

@@ -7,6 +7,7 @@ import pandas as pd
 from collapsebench.report import sections
 from collapsebench.report.data import Comparison, ReportData
 from collapsebench.report.tables import Cell, Number, Row, Table, plain
+from collapsebench.report.what_ran import what_ran
 
 title = "Cost"
 section = sections.COST
@@ -38,15 +39,20 @@ def _table(data: ReportData, comparison: Comparison, runs: pd.DataFrame, i: int)
     for variant, group in data.column(comparison):
         own = runs[runs["job_id"].isin([job.job_id for job in group.jobs])]
         if len(own):
-            lines.append(Row(variant.label, _cells(own, stages, seconds), variant.look))
+            label = data.row_label(variant, [comparison])
+            lines.append(Row(label, _cells(own, stages, seconds), variant.look, variant.kind))
     devices = sorted(set(runs["device_name"].dropna()))
     caption = (
         f"Mean over seeds of finished runs, on {', '.join(devices)}. Times of jobs that shared a "
         "machine are not comparable. Peak memory is of the GPU where one was used, else of the "
         "process."
     )
-    name, words = f"cost-{i + 1}", f"{title} · {comparison.label}"
-    return Table(name, words, caption, "method", columns, lines)
+    name, words, ran = (
+        f"cost-{i + 1}",
+        f"{title} · {comparison.label}",
+        what_ran(data, [comparison]),
+    )
+    return Table(name, words, caption, "method", columns, lines, ran=ran)
 
 
 def _unit(longest: float) -> tuple[str, float]:

@@ -1,4 +1,4 @@
-"""When codes die: usage along training."""
+"""When codes die: dead codes and perplexity along training."""
 
 from __future__ import annotations
 
@@ -16,10 +16,9 @@ QUANTITIES = (Quantity("dead_codes", "dead codes"), Quantity("perplexity", "perp
 
 def build(data: ReportData) -> list[Figure]:
     """Dead codes and perplexity on the fixed training images."""
-    drawing = curves.draw(data, QUANTITIES)
     caption = (
-        "On 512 fixed training images; thick: mean over seeds, thin: each seed. A code that only "
-        "other images use counts as dead here."
+        "On 512 fixed training images. A code that only other images use counts as dead here. "
+        f"{curves.LINES}"
     )
     caption += data.of_several
-    return [Figure("dead-codes", title, caption, {"": drawing})] if drawing else []
+    return curves.figures(data, "dead-codes", title, caption, QUANTITIES)

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import math
 import warnings
+from functools import partial
 from pathlib import Path
 
 import numpy as np
+from matplotlib.axes import Axes
 
-from collapsebench.report import sections, style
-from collapsebench.report.data import Group, ReportData, Variant
+from collapsebench.report import multiples, sections, style
+from collapsebench.report.data import Comparison, Group, ReportData, Variant
 from collapsebench.report.figures import Figure
+from collapsebench.report.multiples import Panel
 from collapsebench.settings import ENTROPY_MAPS
 
 title = "Fig. 2 · Entropy of the token posteriors"
@@ -30,26 +33,34 @@ def build(data: ReportData) -> list[Figure]:
     ]
     if not cells:
         return []
-    drawing, axes = style.panels(1, len(data.focus), 2.1, style.width(len(data.focus)))
-    for ax, comparison in zip(axes[0], data.focus, strict=True):
-        for variant, at, group in cells:
-            if at == comparison:
-                _curve(data, ax, variant, group)
-        ceiling = math.log(comparison.codebook_size)
-        ax.axhline(ceiling, color=style.INK, lw=0.8, ls="--", label="uniform, ln K")
-        ax.xaxis.set_major_formatter(style.count)
-        ax.set(title=comparison.label, xlabel="step", ylim=(0, 1.06 * ceiling))
-    axes[0, 0].set_ylabel("posterior entropy, nats")
-    style.legend(drawing, axes.flat)
     caption = (
         "On 512 fixed training images; line: mean over images, positions and seeds, band: SD over "
         "images and positions, as in the paper. Methods without a posterior are not drawn."
     )
-    figures = [Figure("fig2a", title, caption, {"": drawing})]
-    return figures + _maps(data, cells)
+    methods = list(dict.fromkeys(variant for variant, *_ in cells))
+    forms = {"": partial(_panels, data)}
+    curves = multiples.figures("fig2a", title, caption, data.focus, methods, forms, 2.1)
+    return curves + _maps(data, cells)
 
 
-def _curve(data: ReportData, ax: style.Axes, variant: Variant, group: Group) -> None:
+def _panels(data: ReportData, comparison: Comparison) -> list[Panel]:
+    ceiling = math.log(comparison.codebook_size)
+
+    def dress(ax: Axes) -> None:
+        ax.axhline(ceiling, color=style.INK, lw=0.8, ls="--", label="uniform, ln K")
+        ax.xaxis.set_major_formatter(style.count)
+        ax.set_ylim(0, 1.06 * ceiling)
+
+    line = partial(_curve, data, comparison, ceiling)
+    return [Panel(comparison.label, "step", "posterior entropy, nats", line, dress)]
+
+
+def _curve(
+    data: ReportData, comparison: Comparison, ceiling: float, ax: Axes, variant: Variant
+) -> None:
+    group = data.groups.get((variant, comparison))
+    if group is None or not len(data.curve(group, "entropy_mean")[0]):
+        return
     steps, means = data.curve(group, "entropy_mean")
     _, spreads = data.curve(group, "entropy_sd")
     center, sd = means.mean(0), spreads.mean(0)
@@ -59,7 +70,7 @@ def _curve(data: ReportData, ax: style.Axes, variant: Variant, group: Group) -> 
     ]
     style.series(
         ax, variant, steps, center,
-        band=(center - sd, center + sd), texts=texts, markers=False,
+        band=np.clip((center - sd, center + sd), 0, ceiling), texts=texts, markers=False,
     )  # fmt: skip
 
 

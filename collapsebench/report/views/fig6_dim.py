@@ -8,9 +8,9 @@ from collapsebench.report.figures import Figure
 
 title = "Fig. 6 · Code dimension"
 section = sections.CODEBOOK_DESIGN
-place = 4
+place = 3
 
 
 def build(data: ReportData) -> list[Figure]:
     """The sweep, where the grid has several dimensions."""
-    return codebook_sweep.build(data, "fig6_dim", title, "code_dim", "code dimension")
+    return codebook_sweep.build(data, "fig6_dim", title, "code_dim")

@@ -8,9 +8,9 @@ from collapsebench.report.figures import Figure
 
 title = "Fig. 6 · Codebook size"
 section = sections.CODEBOOK_DESIGN
-place = 3
+place = 2
 
 
 def build(data: ReportData) -> list[Figure]:
     """The sweep, where the grid has several sizes."""
-    return codebook_sweep.build(data, "fig6_size", title, "codebook_size", "codebook size")
+    return codebook_sweep.build(data, "fig6_size", title, "codebook_size")

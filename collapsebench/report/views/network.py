@@ -3,32 +3,45 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from matplotlib.axes import Axes
 
-from collapsebench.report import sections, style
+from collapsebench.report import multiples, sections, style
 from collapsebench.report.cells import mean, missing
 from collapsebench.report.data import Comparison, Group, ReportData
 from collapsebench.report.figures import Figure
+from collapsebench.report.multiples import Panel
+from collapsebench.report.palette import Look
+from collapsebench.report.style import Drawing
 from collapsebench.report.tables import Row, Table, plain
+from collapsebench.report.what_ran import what_ran
 
 title = "Every quantizer on every network"
 section = sections.NETWORK
-place = 5
+place = 4
 
-QUANTITIES = (
+QUANTITIES = (  # metric, in words, factor, decimals
     ("relative_perplexity", "perplexity / codebook size, %", 100.0, 1),
     ("mse", "MSE × 10³", 1e3, 2),
 )
+DRAWN = (
+    "Test split, mean over seeds. Parallel lines: the network shifts all quantizers alike; "
+    "crossing lines: it decides who wins. This comparison is not in the paper."
+)
+CAPTION = "Test split, mean ± SD over seeds (ddof 1)."
 
 
 @dataclass(frozen=True)
 class Line:
     """A quantizer's line: its name without a network."""
 
+    method: str
     label: str
-    look: style.Look
+    kind: str
+    look: Look
 
 
 Cross = dict[str, dict[str, Group]]  # method -> network -> cell
@@ -38,14 +51,23 @@ def build(data: ReportData) -> list[Table | Figure]:
     """A table and a figure per dataset, where methods ran on several networks."""
     blocks: list[Table | Figure] = []
     for i, comparison in enumerate(data.focus):
-        found = cross(data, comparison)
-        networks = sorted({network for cells in found.values() for network in cells})
+        cells = cross(data, comparison)
+        networks = sorted({network for own in cells.values() for network in own})
         if len(networks) > 1:
+            lines = [_name(data, method, own) for method, own in cells.items()]
+            name, ran = f"{title}, {comparison.label}", what_ran(data, [comparison])
+            drawing = _draw(cells, lines, networks, comparison)
             blocks += [
-                _figure(data, found, networks, comparison, i),
-                _table(data, found, networks, comparison, i),
-            ]
+                Figure(f"network-{i + 1}", name, DRAWN, {"": drawing}, ran),
+                Table(f"network-cross-{i + 1}", name, CAPTION, "quantizer", _heads(networks),
+                      _rows(cells, lines, networks), ran=ran),
+            ]  # fmt: skip
     return blocks
+
+
+def _name(data: ReportData, method: str, cells: dict[str, Group]) -> Line:
+    job = next(iter(cells.values())).first
+    return Line(method, job.label, job.kind, data.looks[method])
 
 
 def cross(data: ReportData, comparison: Comparison) -> Cross:
@@ -56,52 +78,45 @@ def cross(data: ReportData, comparison: Comparison) -> Cross:
     return {method: cells for method, cells in found.items() if len(cells) > 1}
 
 
-def _figure(
-    data: ReportData, found: Cross, networks: list[str], comparison: Comparison, i: int
-) -> Figure:
-    drawing, axes = style.panels(1, len(QUANTITIES), 2.4)
-    for ax, (metric, label, factor, decimals) in zip(axes[0], QUANTITIES, strict=True):
-        for method, cells in found.items():
-            points = []
-            for x, network in enumerate(networks):
-                values = cells[network].values(metric, "test") if network in cells else {}
-                if values:
-                    points.append((x, factor * float(np.mean(list(values.values())))))
-            if points:
-                name = next(iter(cells.values())).first.label
-                texts = [f"{name} on {networks[x]}: {y:.{decimals}f}" for x, y in points]
-                style.series(
-                    ax, Line(name, data.looks[method]), *zip(*points, strict=True), texts=texts
-                )
-        ax.set_xticks(range(len(networks)), networks)
-        ax.set(ylabel=label, xlabel="network", xlim=(-0.2, len(networks) - 0.8))
-    style.legend(drawing, axes.flat)
-    caption = (
-        "Test split, mean over seeds. Parallel lines: the network shifts all quantizers alike; "
-        "crossing lines: it decides who wins. This comparison is not in the paper."
-    )
-    caption += data.of_several
-    return Figure(f"network-{i + 1}", f"{title}, {comparison.label}", caption, {"": drawing})
+def _draw(
+    cells: Cross, lines: Sequence[Line], networks: list[str], comparison: Comparison
+) -> Drawing:
+    def panel(metric: str, words: str, factor: float, decimals: int) -> Panel:
+        def line(ax: Axes, method: Line) -> None:
+            means = {
+                network: factor * float(np.mean(list(values.values())))
+                for network in networks
+                if (group := cells[method.method].get(network))
+                and (values := group.values(metric, "test"))
+            }
+            x = [networks.index(network) for network in means]
+            texts = [f"{method.label} on {n}: {y:.{decimals}f}" for n, y in means.items()]
+            style.series(ax, method, x, list(means.values()), texts=texts)
+
+        def dress(ax: Axes) -> None:
+            ax.set_xticks(range(len(networks)), networks)
+            ax.set_xlim(-0.2, len(networks) - 0.8)
+            if metric == "mse":
+                style.positive_y(ax)
+
+        return Panel(comparison.label, "network", words, line, dress)
+
+    return multiples.draw([[panel(*quantity) for quantity in QUANTITIES]], lines, 1.95)
 
 
-def _table(
-    data: ReportData, found: Cross, networks: list[str], comparison: Comparison, i: int
-) -> Table:
+def _heads(networks: list[str]) -> list[str]:
+    return [f"{words} on {network}" for _, words, *_ in QUANTITIES for network in networks]
+
+
+def _rows(cells: Cross, lines: Sequence[Line], networks: list[str]) -> list[Row]:
     rows = []
-    for method, cells in found.items():
-        line = []
+    for method in lines:
+        parts = []
         for metric, _, factor, decimals in QUANTITIES:
             for network in networks:
-                group = cells.get(network)
-                values = (
-                    [v * factor for v in group.values(metric, "test").values()] if group else []
-                )
-                line.append(plain(mean(values, decimals) or (missing(group) if group else "–")))
-        rows.append(Row(next(iter(cells.values())).first.label, line, data.looks[method]))
-    heads = [f"{label.split(' / ')[0]} on {n}" if metric == "mse" else f"usage, %, on {n}"
-             for metric, label, *_ in QUANTITIES for n in networks]  # fmt: skip
-    caption = "Test split, mean ± SD over seeds (ddof 1); usage is perplexity / codebook size."
-    caption += data.of_several
-    return Table(
-        f"network-cross-{i + 1}", f"{title}, {comparison.label}", caption, "quantizer", heads, rows
-    )
+                group = cells[method.method].get(network)
+                values = group.values(metric, "test").values() if group else []
+                number = mean([factor * value for value in values], decimals)
+                parts.append(plain(number or (missing(group) if group else "–")))
+        rows.append(Row(method.label, parts, method.look, method.kind))
+    return rows

@@ -2,47 +2,63 @@
 
 from __future__ import annotations
 
-import numpy as np
+from functools import partial
 
-from collapsebench.report import sections, style
-from collapsebench.report.data import ReportData, Variant
+import numpy as np
+from matplotlib.axes import Axes
+
+from collapsebench.report import multiples, sections, style
+from collapsebench.report.data import Comparison, ReportData, Variant
 from collapsebench.report.figures import Figure
+from collapsebench.report.multiples import Panel
 
 title = "Codes by rank"
 section = sections.CODEBOOK_USE
 place = 320
 
 HOVERED = 24  # ranks with a hover value
+FORMS = ("cumulated", "each")
 
 
 def build(data: ReportData) -> list[Figure]:
     """Cumulated share (the page's first form) and the share of each rank; one panel per dataset."""
-    forms = {}
-    for form in ("cumulated", "each"):
-        drawing, axes = style.panels(1, len(data.focus), 2.2, style.width(len(data.focus)))
-        for ax, comparison in zip(axes[0], data.focus, strict=True):
-            size = comparison.codebook_size
-            ranks = np.arange(1, size + 1)
-            for variant, group in data.column(comparison):
-                counts = data.counts(group)
-                if len(counts):
-                    _lines(ax, variant, ranks, counts, form)
-            even = 100 * ranks / size if form == "cumulated" else np.full(size, 100 / size)
-            ax.plot(ranks, even, color=style.INK, lw=0.8, ls="--", label="all codes alike")
-            ax.set(title=comparison.label, xlabel="codes, most used first", xlim=(0, size * 1.01))
-            if form == "each":
-                style.log_y(ax)
-        axes[0, 0].set_ylabel("share of tokens, %")
-        style.legend(drawing, axes.flat)
-        if drawing.points:
-            forms[form] = drawing
+    cells = {
+        (variant, comparison): counts
+        for comparison in data.focus
+        for variant, group in data.column(comparison)
+        if len(counts := data.counts(group))
+    }
+    methods = [v for v in data.variants if any(v == variant for variant, _ in cells)]
     caption = (
         "Test split, mean over seeds of the share at each rank. A line of the second form stops "
         "where codes are dead."
     )
     if data.of_several:
         caption += f"{data.of_several} Thin: the others."
-    return [Figure("rank-frequency", title, caption, forms)] if forms else []
+    forms = {form: partial(_panels, cells, form) for form in FORMS}
+    return multiples.figures("rank-frequency", title, caption, data.focus, methods, forms, 2.2)
+
+
+Cells = dict[tuple[Variant, Comparison], np.ndarray]  # counts (seeds, Q, K)
+
+
+def _panels(cells: Cells, form: str, comparison: Comparison) -> list[Panel]:
+    size = comparison.codebook_size
+    ranks = np.arange(1, size + 1)
+
+    def line(ax: Axes, variant: Variant) -> None:
+        if (counts := cells.get((variant, comparison))) is not None:
+            _lines(ax, variant, ranks, counts, form)
+
+    def dress(ax: Axes) -> None:
+        even = 100 * ranks / size if form == "cumulated" else np.full(size, 100 / size)
+        ax.plot(ranks, even, color=style.INK, lw=0.8, ls="--", label="all codes alike")
+        ax.set_xlim(0, size * 1.01)
+        if form == "each":
+            style.log_y(ax)
+
+    xlabel, ylabel = "codes, most used first", "share of tokens, %"
+    return [Panel(comparison.label, xlabel, ylabel, line, dress, ends=False)]
 
 
 def shares(counts: np.ndarray, cumulated: bool) -> np.ndarray:

@@ -8,7 +8,7 @@ from collapsebench.report.tables import Table
 
 title = "App. D.1 · Constant temperature"
 section = sections.ABLATIONS
-place = 6
+place = 5
 
 
 def build(data: ReportData) -> list[Table]:

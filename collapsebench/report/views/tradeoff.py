@@ -1,72 +1,85 @@
-"""Reconstruction against usage: who is better in both, and the Pareto front."""
+"""Reconstruction against even use of the codes: who is better in both, and the Pareto front."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 import numpy as np
+from matplotlib.axes import Axes
 
 from collapsebench.datasets import label as dataset_label
-from collapsebench.report import sections, style
-from collapsebench.report.data import Comparison, ReportData, Variant
+from collapsebench.report import multiples, sections, style
+from collapsebench.report.data import Comparison, Group, ReportData, Variant
 from collapsebench.report.figures import Figure
+from collapsebench.report.multiples import Panel
 
-title = "MSE against usage"
+title = "MSE against perplexity / codebook size"
 section = sections.TRADE_OFF
 place = 150
 
-Point = tuple[float, float]
+Point = tuple[float, float]  # perplexity / codebook size in %, MSE × 10³
+Cells = list[tuple[Comparison, Group, Point]]
 
 
 def build(data: ReportData) -> list[Figure]:
     """One panel per dataset; several codebooks of a method are joined in order of size."""
     datasets = list(dict.fromkeys(c.dataset for c in data.comparisons))
-    drawing, axes = style.panels(1, len(datasets), 2.4, style.width(len(datasets)))
-    for ax, dataset in zip(axes[0], datasets, strict=True):
-        columns = [c for c in data.comparisons if c.dataset == dataset]
-        columns.sort(key=lambda c: (c.codebook_size, c.code_dim))
-        found = [
-            point
-            for v in data.variants
-            if v.kind != "floor"
-            for point in _draw(data, ax, v, columns)
-        ]
-        front = pareto(found)
+    cells = {
+        (v, d): found for v in data.variants for d in datasets if (found := _cells(data, v, d))
+    }
+    methods = [v for v in data.variants if any(v == variant for variant, _ in cells)]
+    caption = (
+        "Test split, mean over seeds; right and down is better; hollow: a seed collapsed. Lines "
+        "join the codebooks of one method from small to large; dashed: the Pareto front of all but "
+        "floors."
+    )
+    forms = {"": partial(_panels, cells)}
+    caption += data.of_several
+    return multiples.figures("tradeoff", title, caption, datasets, methods, forms, 2.4)
+
+
+def _cells(data: ReportData, variant: Variant, dataset: str) -> Cells:
+    """The method's measured codebooks on a dataset, from small to large."""
+    found = []
+    for comparison in sorted(data.comparisons, key=lambda c: (c.codebook_size, c.code_dim)):
+        group = data.groups.get((variant, comparison)) if comparison.dataset == dataset else None
+        even = group.values("relative_perplexity", "test").values() if group else []
+        mse = group.values("mse", "test").values() if group else []
+        if group and even and mse:
+            point = 100 * float(np.mean(list(even))), 1e3 * float(np.mean(list(mse)))
+            found.append((comparison, group, point))
+    return found
+
+
+def _panels(cells: dict[tuple[Variant, str], Cells], dataset: str) -> list[Panel]:
+    own = {variant: found for (variant, where), found in cells.items() if where == dataset}
+    ranked = [point for v, found in own.items() if v.kind != "floor" for *_, point in found]
+    front = pareto(ranked)
+
+    def line(ax: Axes, variant: Variant) -> None:
+        if variant in own:
+            _draw(ax, variant, own[variant])
+
+    def dress(ax: Axes) -> None:
+        style.log_from_decade(ax)
+        ax.set_xlim(left=0)
         if len(front) > 1:
             ax.step(*zip(*front, strict=True), where="post", color=style.QUIET, lw=0.9, ls="--",
                     label="Pareto front", zorder=1)  # fmt: skip
-        ax.set(
-            title=dataset_label(dataset),
-            xlabel="perplexity / codebook size, %",
-        )
-    axes[0, 0].set_ylabel("MSE × 10³")
-    if not drawing.points:
-        return []
-    style.legend(drawing, axes.flat)
-    caption = (
-        "Test split, mean over seeds; right and down is better. Lines join the codebooks of one "
-        "method from small to large; dashed: the Pareto front of what is drawn."
-    )
-    caption += data.of_several
-    return [Figure("tradeoff", title, caption, {"": drawing})]
+
+    xlabel, ylabel = "perplexity / codebook size, %", "MSE × 10³"
+    return [Panel(dataset_label(dataset), xlabel, ylabel, line, dress)]
 
 
-def _draw(
-    data: ReportData, ax: style.Axes, variant: Variant, columns: Sequence[Comparison]
-) -> list[Point]:
-    points, texts = [], []
-    for comparison in columns:
-        group = data.groups.get((variant, comparison))
-        usage = group.values("relative_perplexity", "test").values() if group else []
-        mse = group.values("mse", "test").values() if group else []
-        if usage and mse:
-            x, y = 100 * float(np.mean(list(usage))), 1e3 * float(np.mean(list(mse)))
-            points.append((x, y))
-            size = f"{comparison.codebook_size} × {comparison.code_dim}"
-            texts.append(f"{variant.label} · {size}: {x:.1f} %, MSE {y:.2f}")
-    if points:
-        style.series(ax, variant, *zip(*points, strict=True), texts=texts)
-    return points
+def _draw(ax: Axes, variant: Variant, cells: Cells) -> None:
+    texts = [
+        f"{variant.label} · {c.codebook_size} × {group.first.code_dim}: {x:.1f} %, MSE {y:.2f}"
+        for c, group, (x, y) in cells
+    ]
+    x, y = zip(*(point for *_, point in cells), strict=True)
+    hollow = [group.collapsed > 0 for _, group, _ in cells]
+    style.series(ax, variant, x, y, texts=texts, hollow=hollow)
 
 
 def pareto(points: Sequence[Point]) -> list[Point]:

@@ -38,7 +38,7 @@ def build(data: ReportData) -> list[Figure]:
         ("schedules", "Schedules", SCHEDULES, "As set at each point."),
     )  # fmt: skip
     return [
-        Figure(name, words, f"{caption} Thick: mean over seeds, thin: each seed.", {"": drawing})
+        figure
         for name, words, quantities, caption in found
-        if (drawing := curves.draw(data, quantities))
+        for figure in curves.figures(data, name, words, f"{caption} {curves.LINES}", quantities)
     ]

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from collapsebench import stats
-from collapsebench.report import sections
+from collapsebench.report import kinds, matrix, sections
 from collapsebench.report.cells import mean
 from collapsebench.report.data import Comparison, Group, ReportData, Variant
 from collapsebench.report.tables import Cell, Number, Part, Row, Table
@@ -16,6 +16,8 @@ from collapsebench.report.tables import Cell, Number, Part, Row, Table
 title = "Your method against the baselines"
 section = sections.YOUR_METHOD
 place = 1
+
+MANY = 3  # methods of the user's from which titles do not name them all
 
 
 @dataclass(frozen=True)
@@ -54,7 +56,10 @@ class Pair:
 
 
 def build(data: ReportData) -> list[Table]:
-    """One table per metric; none without a user's method or without a baseline beside it."""
+    """One table per metric; none without a user's method or without a baseline beside it.
+
+    Where it would be long, a matrix stands before it and it is folded.
+    """
     tables = []
     for quantity in QUANTITIES:
         columns = [
@@ -64,7 +69,7 @@ def build(data: ReportData) -> list[Table]:
         ]
         pairs = list(_pairs(data, quantity, columns))
         if pairs:
-            tables.append(_table(data, quantity, columns, pairs))
+            tables += _tables(data, quantity, columns, pairs)
     return tables
 
 
@@ -80,38 +85,60 @@ def _pairs(
                     yield Pair(user, baseline, i, mine, theirs)
 
 
-def _table(
+def _tables(
     data: ReportData, quantity: Quantity, columns: Sequence[tuple[Comparison, str]],
     pairs: Sequence[Pair],
-) -> Table:  # fmt: skip
-    cells: dict[tuple[Variant, Variant], list[Cell]] = {}
+) -> list[Table]:  # fmt: skip
     changes = stats.changes([(pair.mine, pair.theirs) for pair in pairs])
-    for pair, change in zip(pairs, changes, strict=True):
-        line = cells.setdefault(
-            (pair.user, pair.baseline), [Cell({"difference": "–"})] * len(columns)
-        )
-        line[pair.column] = _cell(pair, change, quantity)
-    users = list(dict.fromkeys(user.label for user, _ in cells))
+    cells = [_cell(pair, change, quantity) for pair, change in zip(pairs, changes, strict=True)]
+    headed = [(column[0], _heading(data, quantity, *column)) for column in columns]
+    title = f"{_named(pairs, ' and ')} against the baselines · {quantity.label}"
+    name = f"your-method-{quantity.metric}"
+    details = _details(data, name, title, [heading for _, heading in headed], pairs, cells)
+    if len(details.rows) <= kinds.MOST:
+        return [details]
+    marks = {
+        (pair.user, pair.baseline, pair.column): matrix.mark(change, cell)
+        for pair, change, cell in zip(pairs, changes, cells, strict=True)
+    }
+    shown = matrix.matrices(data, f"{name}-matrix", title, headed, marks)
+    return [*shown, replace(details, title=f"{title}, details", folded=True)]
+
+
+def _heading(data: ReportData, quantity: Quantity, comparison: Comparison, protocol: str) -> str:
+    distance = f", {data.metric_label('gfd', protocol)}" if quantity.metric == "gfd" else ""
+    return comparison.label + distance
+
+
+def _named(pairs: Sequence[Pair], between: str) -> str:
+    users = list(dict.fromkeys(pair.user.label for pair in pairs))
+    return between.join(users) if len(users) < MANY else "Your methods"
+
+
+def _details(
+    data: ReportData,
+    name: str,
+    title: str,
+    heads: list[str],
+    pairs: Sequence[Pair],
+    cells: Sequence[Cell],
+) -> Table:
+    lines: dict[tuple[Variant, Variant], list[Cell]] = {}
+    for pair, cell in zip(pairs, cells, strict=True):
+        key = pair.user, pair.baseline
+        lines.setdefault(key, [Cell({"difference": "–"})] * len(heads))[pair.column] = cell
+    several = len({user for user, _ in lines}) > 1
     rows = [
-        Row(_label(user, baseline, len(users) > 1), line, baseline.look)
-        for (user, baseline), line in cells.items()
+        Row(_label(user, baseline, several), line, baseline.look)
+        for (user, baseline), line in lines.items()
     ]
     caption = (
-        f"{' or '.join(users)} minus each baseline: difference of means over seeds; the change of "
-        "the geometric mean with its 95 % interval (moderated t-test on logarithms); p adjusted by "
-        f"Holm over all {len(pairs)} comparisons of this table."
+        f"{_named(pairs, ' or ')} minus each baseline: difference of means over seeds; the change "
+        "of the geometric mean with its 95 % interval (moderated t-test on logarithms); p adjusted "
+        f"by Holm over all {len(pairs)} comparisons of this table."
     )
     caption += data.of_several
-    heads = [
-        comparison.label
-        + (f", {data.metric_label('gfd', protocol)}" if quantity.metric == "gfd" else "")
-        for comparison, protocol in columns
-    ]
-    return Table(
-        f"your-method-{quantity.metric}",
-        f"{' and '.join(users)} against the baselines · {quantity.label}",
-        caption, "baseline", heads, rows, "dataset", ranked=False,
-    )  # fmt: skip
+    return Table(name, title, caption, "baseline", heads, rows, "dataset", ranked=False)
 
 
 def _label(user: Variant, baseline: Variant, several: bool) -> str:
