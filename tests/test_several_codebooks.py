@@ -228,7 +228,7 @@ def test_inspecting_the_tokens_gives_one_verdict(place):
         assert found.verdict == "collapsed"
         assert "1 of 2 codebooks collapsed" in found.summary
         assert f"lowest perplexity 1.0 of 8 in codebook {dead}" in found.summary
-        assert f"usage: lowest 12.5 % in codebook {dead}" in found.summary
+        assert f"lowest usage 12.5 % in codebook {dead}" in found.summary
 
 
 @dataclass

@@ -58,8 +58,8 @@ def build(data: ReportData) -> list[Table | Figure]:
             name, ran = f"{title}, {comparison.label}", what_ran(data, [comparison])
             drawing = _draw(cells, lines, networks, comparison)
             blocks += [
-                Figure(f"network-{i + 1}", name, DRAWN, {"": drawing}, ran),
-                Table(f"network-cross-{i + 1}", name, CAPTION, "quantizer", _heads(networks),
+                Figure(f"network-{i + 1}", name, DRAWN + data.of_several, {"": drawing}, ran),
+                Table(f"network-cross-{i + 1}", name, CAPTION + data.of_several, "quantizer", _heads(networks),
                       _rows(cells, lines, networks), ran=ran),
             ]  # fmt: skip
     return blocks
