@@ -59,8 +59,8 @@ def build(data: ReportData) -> list[Table | Figure]:
             drawing = _draw(cells, lines, networks, comparison)
             blocks += [
                 Figure(f"network-{i + 1}", name, DRAWN + data.of_several, {"": drawing}, ran),
-                Table(f"network-cross-{i + 1}", name, CAPTION + data.of_several, "quantizer", _heads(networks),
-                      _rows(cells, lines, networks), ran=ran),
+                Table(f"network-cross-{i + 1}", name, CAPTION + data.of_several, "quantizer",
+                      _heads(networks), _rows(cells, lines, networks), ran=ran),
             ]  # fmt: skip
     return blocks
 
