@@ -18,7 +18,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from collapsebench.check import rows, select
-from collapsebench.check.frozen import last
 from collapsebench.results import baselines, tables
 from collapsebench.settings import UserError
 
@@ -41,7 +40,7 @@ def freeze(tag: str, grid: str, results: Path, out: Path) -> Path:
         raise UserError(f"{tag!r} cannot name a baseline: letters, digits, '_', '.' and '-' only")
     written = select.read_grid(results, grid)
     frames = {name: kept(results, name, written["jobs"]) for name in tables.SCHEMAS}
-    frames["runs"] = last(frames["runs"])
+    frames["runs"] = select.last(frames["runs"])
     refuse_incomplete(written, frames["runs"])
     refuse_mixtures(frames)
     frames["curves"] = thinned(frames["curves"])
@@ -88,7 +87,7 @@ def refuse_incomplete(grid: Mapping[str, Any], runs: pd.DataFrame) -> None:
 
 def refuse_mixtures(frames: Tables) -> None:
     """Raises ``UserError`` if rows of one cell were not made alike."""
-    cell = [name for name in rows.CELL if name != "protocol"]
+    cell = select.RUN_CELL
     same = {"config_id": cell, "implementation": cell, "precision": cell, "data_hash": ["dataset"]}
     for column, key in same.items():
         _refuse(frames["runs"].dropna(subset=[column]), key, column)

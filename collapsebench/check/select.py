@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,9 +11,12 @@ from typing import Any
 
 import pandas as pd
 
-from collapsebench.check.rows import CELL
+from collapsebench.check.rows import CELL, CellKey
 from collapsebench.results import baselines, tables
+from collapsebench.results.copies import copies
 from collapsebench.settings import UserError, did_you_mean
+
+RUN_CELL = CELL[:-1]  # a cell as ``runs`` knows it, without a protocol
 
 
 @dataclass(frozen=True)
@@ -92,6 +96,31 @@ def current(frame: pd.DataFrame, jobs: Iterable[Mapping[str, Any]]) -> pd.DataFr
     wanted = {(job["job_id"], stage_id) for job in jobs for stage_id in job["stage_ids"].values()}
     pairs = zip(frame["job_id"], frame["stage_id"], strict=True)
     return frame[[pair in wanted for pair in pairs]]
+
+
+def last(runs: pd.DataFrame) -> pd.DataFrame:
+    """The last attempt of each job's stage."""
+    return runs.sort_values(["finished_at", "attempt"]).drop_duplicates(
+        ["job_id", "stage"], keep="last"
+    )
+
+
+def diverged(runs: pd.DataFrame) -> Counter[CellKey]:
+    """Cell without its protocol -> how many of its seeds diverged."""
+    ended = last(runs)
+    jobs = ended[ended["status"] == "diverged"].drop_duplicates("job_id")
+    return Counter(jobs[RUN_CELL].itertuples(index=False, name=None))
+
+
+def refuse_copies(selection: Selection) -> None:
+    """Raises ``UserError`` if two jobs of a cell are one training."""
+    for job, other in copies(selection.metrics).items():
+        row = selection.metrics[selection.metrics["job_id"] == job].iloc[0]
+        raise UserError(
+            f"{selection.name}: jobs {other} and {job} ({row['label']} on {row['dataset']}, seed "
+            f"{row['seed']}) are one training counted twice: the same seed or the same numbers to "
+            "the last digit"
+        )
 
 
 def _of_jobs(

@@ -17,6 +17,7 @@ from collapsebench.report.rows import PAPER_ORDER, Job
 from collapsebench.report.style import Look, looks
 from collapsebench.results import baselines, tables
 from collapsebench.results.baselines import Published
+from collapsebench.results.copies import copies
 from collapsebench.results.grids import read_grid
 
 DATASETS = {
@@ -58,9 +59,11 @@ class Group:
         self.jobs = sorted(jobs, key=lambda job: job.seed)
 
     def values(self, metric: str, split: str, protocol: str = "") -> dict[int, float]:
-        """Seed -> value, of the seeds that have a finite one."""
+        """Seed -> value, of the seeds that have a finite one; a training counts once."""
         found = {}
         for job in self.jobs:
+            if job.job_id in self.data.copies:
+                continue
             value = self.data.values.get((job.job_id, metric, split, protocol))
             if value is not None and np.isfinite(value):
                 found[job.seed] = value
@@ -69,6 +72,11 @@ class Group:
     def count(self, *statuses: str) -> int:
         """How many seeds ended so."""
         return sum(job.status in statuses for job in self.jobs)
+
+    @property
+    def copies(self) -> int:
+        """How many jobs repeat another's training."""
+        return sum(job.job_id in self.data.copies for job in self.jobs)
 
     @property
     def collapsed(self) -> int:
@@ -109,6 +117,7 @@ class ReportData:
         self.metrics = self.rows("metrics", self.jobs).fillna({"split": "", "protocol": ""})
         protocols = self.rows("protocols", self.jobs).to_dict("records")
         self.protocols = {row["protocol"]: row for row in protocols}
+        self.copies = copies(self.metrics)
         names = ("job_id", "metric", "split", "protocol", "value")
         columns = (self.metrics[name].tolist() for name in names)  # a list is walked much faster
         self.values = {tuple(key): value for *key, value in zip(*columns, strict=True)}
