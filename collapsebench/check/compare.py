@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from collapsebench import stats
-from collapsebench.check import sides
-from collapsebench.check.rows import QUANTITIES, Quantity, names, percent, values
+from collapsebench.check import select, sides
+from collapsebench.check.rows import (
+    QUANTITIES,
+    CellKey,
+    Quantity,
+    names,
+    percent,
+    seeds_text,
+    values,
+)
+from collapsebench.check.select import Selection
 from collapsebench.settings import UserError
 
 
@@ -20,10 +28,15 @@ class Line:
     """One cell and metric on both sides.
 
     Attributes:
-        change: of A's mean against B's, as a share; None where one side has no value.
-        low, high: its 95 % interval, None without a spread to judge by.
-        p: two-sided, adjusted by Holm over the cells of the metric.
-        word: "better", "worse" or "can't tell", said of A; "only in A", "only in B".
+        a, b: geometric means, as the test's are; arithmetic where a value has no logarithm.
+        seeds: how many have a value.
+        diverged: how many have none because they diverged.
+        word: "better", "worse", "same" or "can't tell", said of A; "only in A", "only in B".
+        why: why nothing was tested.
+        change: of A's mean against B's, as a share; None where a side has none.
+        low, high: its 95 % interval, None where nothing was tested.
+        p: two-sided, adjusted by Holm over all lines; None where nothing was tested.
+        borrowed: degrees of freedom that the other cells lent to the spread.
     """
 
     cell: str
@@ -31,78 +44,91 @@ class Line:
     a: float | None
     b: float | None
     seeds: tuple[int, int]
+    diverged: tuple[int, int]
+    word: str
+    why: str = ""
     change: float | None = None
     low: float | None = None
     high: float | None = None
     p: float | None = None
-    word: str = ""
+    borrowed: float = 0.0
 
 
 def compare(a: str, b: str, given: Path | None = None, *, results: str = "results") -> list[Line]:
     """Every cell of two sides, by metric; ``sides.sides`` says what a side may be.
 
     Raises:
-        UserError: no such rows, or nothing in common.
+        UserError: no such rows, nothing in common, or one training counted twice.
     """
     left, right = sides.sides(a, b, results, given)
+    for side in (left, right):
+        select.refuse_repeats(side)
     titles = names(right.metrics) | names(left.metrics)
-    lines = [
-        line
-        for quantity in QUANTITIES
-        for line in _lines(quantity, values(left.metrics, quantity),
-                           values(right.metrics, quantity), titles)
-    ]  # fmt: skip
-    if not any(line.change is not None for line in lines):
+    diverged = select.diverged(left.runs), select.diverged(right.runs)
+    families = [pairs(quantity, left, right) for quantity in QUANTITIES]
+    if not any(mine and theirs for family in families for mine, theirs in family.values()):
         raise UserError(
             f"{a} and {b} have no cell in common: rows compare only within the same dataset, "
             "codebook, training and protocol"
         )
-    return lines
+    changes = stats.changes(*(list(family.values()) for family in families))
+    return [
+        line(titles[key], quantity, pair, (diverged[0][key[:-1]], diverged[1][key[:-1]]), change)
+        for quantity, family, tested in zip(QUANTITIES, families, changes, strict=True)
+        for (key, pair), change in zip(family.items(), tested, strict=True)
+    ]
 
 
-def _lines(
-    quantity: Quantity, a: dict[Any, list[float]], b: dict[Any, list[float]],
-    titles: dict[Any, str],
-) -> list[Line]:  # fmt: skip
+def pairs(
+    quantity: Quantity, left: Selection, right: Selection
+) -> dict[CellKey, tuple[list[float], list[float]]]:
+    """Cell -> its values on both sides; first the cells that both have."""
+    a, b = values(left.metrics, quantity), values(right.metrics, quantity)
     both = [key for key in a if key in b]
-    tested = dict(zip(both, stats.changes([(a[key], b[key]) for key in both]), strict=True))
-    lines = []
-    for key in [*both, *(k for k in a if k not in b), *(k for k in b if k not in a)]:
-        mine, theirs = a.get(key, []), b.get(key, [])
-        line = Line(
-            titles[key], quantity.metric, _mean(mine), _mean(theirs), (len(mine), len(theirs))
-        )
-        change = tested.get(key)
-        facts = asdict(line) | (asdict(change) if change else {})
-        lines.append(Line(**facts | {"word": word(facts, quantity)}))
-    return lines
+    return {key: (a.get(key, []), b.get(key, [])) for key in dict.fromkeys([*both, *a, *b])}
 
 
-def _mean(seeds: list[float]) -> float | None:
-    return float(np.exp(np.mean(np.log(seeds)))) if seeds else None
+def line(
+    title: str,
+    quantity: Quantity,
+    pair: tuple[list[float], list[float]],
+    diverged: tuple[int, int],
+    change: stats.Change,
+) -> Line:
+    """A cell's line from what was tested."""
+    a, b = pair
+    word = change.word(quantity.larger) if a and b else f"only in {'A' if a else 'B'}"
+    low, high = change.interval() or (None, None)
+    return Line(
+        title, quantity.metric, mean(a), mean(b), (len(a), len(b)), diverged, word,
+        change.why if a and b else "", change.change, low, high, change.p, change.borrowed,
+    )  # fmt: skip
 
 
-def word(facts: dict[str, Any], quantity: Quantity) -> str:
-    """What a line says of A in one word."""
-    if facts["a"] is None or facts["b"] is None:
-        return "only in B" if facts["a"] is None else "only in A"
-    if facts["p"] is None or facts["p"] >= stats.ALPHA:
-        return "can't tell"
-    return "better" if (facts["change"] > 0) == quantity.larger else "worse"
+def mean(seeds: Sequence[float]) -> float | None:
+    """The geometric mean of positive values, else the arithmetic one; None of none."""
+    if not seeds:
+        return None
+    return float(np.exp(np.mean(np.log(seeds))) if min(seeds) > 0 else np.mean(seeds))
 
 
 def text(lines: Sequence[Line], a: str, b: str) -> str:
     """One line per cell and metric; means are geometric, as the test's are."""
     return "\n".join(
-        f"{line.word:<10}  {line.cell} · {line.metric}: {numbers(line)}" for line in lines
-    ) + (f"\nbetter, worse: {a} than {b}, p adjusted by Holm over the cells of a metric")
+        [
+            *(f"{line.word:<10}  {line.cell} · {line.metric}: {numbers(line)}" for line in lines),
+            f"better, worse: {a} than {b}, p adjusted by Holm over all lines; "
+            f"same: shown to be within {percent(stats.MARGIN)}",
+        ]
+    )
 
 
 def numbers(line: Line) -> str:
     """What stands behind a line's word."""
     means = " and ".join("–" if mean is None else f"{mean:.4g}" for mean in (line.a, line.b))
-    seeds = f"{line.seeds[0]} and {line.seeds[1]} seeds"
-    if line.change is None or line.low is None or line.high is None:
-        return f"{means}, {seeds}"
+    seeds = seeds_text("and", line.seeds, line.diverged, line.borrowed)
+    if line.p is None or line.change is None or line.low is None or line.high is None:
+        return f"{means}, {seeds}" + (f": {line.why}" if line.why else "")
     interval = f"{percent(line.low, '+')} … {percent(line.high, '+')}"
-    return f"{means} ({percent(line.change, '+')}, 95 % {interval}), {seeds}, p {line.p:.2g}"
+    change = f"({percent(line.change, '+')}, 95 % {interval})"
+    return f"{means} {change}, {seeds}, p {stats.p_text(line.p)}"

@@ -89,7 +89,7 @@ def refuse_incomplete(grid: Mapping[str, Any], runs: pd.DataFrame, lost: Sequenc
 
 def refuse_mixtures(frames: Tables) -> None:
     """Raises ``UserError`` if rows of one cell were not made alike."""
-    cell = [name for name in rows.CELL if name != "protocol"]
+    cell = select.RUN_CELL
     same = {"config_id": cell, "implementation": cell, "precision": cell, "data_hash": ["dataset"]}
     for column, key in same.items():
         _refuse(frames["runs"].dropna(subset=[column]), key, column)

@@ -9,6 +9,7 @@ from typing import Any
 from xml.etree import ElementTree
 
 from collapsebench.check.verdicts import (
+    BETTER,
     EXIT_CODES,
     MISSING,
     OK,
@@ -20,8 +21,8 @@ from collapsebench.check.verdicts import (
 )
 from collapsebench.results import tables
 
-COLOURS = {OK: "brightgreen", UNSURE: "yellow", MISSING: "lightgrey", WORSE: "red"}
-GITHUB = {WORSE: "error", MISSING: "error", UNSURE: "warning", OK: "notice"}
+COLOURS = {OK: "brightgreen", BETTER: "blue", UNSURE: "yellow", MISSING: "lightgrey", WORSE: "red"}
+GITHUB = {WORSE: "error", MISSING: "error", UNSURE: "warning", BETTER: "notice"}
 
 
 def text(findings: Sequence[Finding]) -> str:
@@ -53,7 +54,7 @@ def github(findings: Sequence[Finding]) -> str:
     """Workflow commands: an annotation for each finding that is not ok."""
     lines = []
     for f in findings:
-        if f.verdict != OK:
+        if f.verdict in GITHUB:
             title = _escaped(f"{f.verdict}: {f.subject}").replace(":", "%3A").replace(",", "%2C")
             lines.append(f"::{GITHUB[f.verdict]} title={title}::{_escaped(f.text)}")
     return "\n".join(lines)

@@ -1,28 +1,28 @@
-"""Level 2: metric rows against frozen ones, cell by cell, by a moderated t-test with a margin.
+"""Level 2: metric rows against frozen ones, cell by cell, by the test that every page uses.
 
-Differences are of logarithms, so that cells of unlike size share one noise model; their variances
-are shrunk towards each other, and Holm's method keeps the chance of any false alarm over all cells
-of a metric at 5 %. A cell is ``worse`` if it is significantly worse and by more than the margin;
-``ok`` if it is not and a change of the stated sensitivity would have been seen; else it can't be
-told, and how many more seeds would tell is.
+Differences are of logarithms, so that cells of unlike size inform each other's spreads. The 5 % of
+false alarms are of a whole check: Holm's method is over all its cells and metrics. A cell is
+``worse`` or ``better`` if it is significantly so and by more than the margin; ``ok`` if it is
+neither and a change of the stated sensitivity would have been seen; else it can't be told, and how
+many more seeds would tell is.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from collapsebench import stats
-from collapsebench.check.verdicts import MISSING, OK, UNSURE, WORSE, Finding
+from collapsebench.check.verdicts import BETTER, MISSING, OK, UNSURE, WORSE, Finding
 
 NEW_SEEDS = 3  # of a usual check; what the stated sensitivity is reckoned for
 HEADROOM = 1.25  # variances are estimated anew at each check
-LEAST = 3  # values that a spread can be told from
+UNSEEN = 20.0  # in logarithms: a change by half a billion, beyond which none is told from another
 
 
 @dataclass(frozen=True)
@@ -51,21 +51,28 @@ NAMES = ["label", "dataset", "codebook_size", "code_dim"]
 
 CellKey = tuple[Any, ...]
 Values = dict[CellKey, list[float]]
+Diverged = Mapping[CellKey, int]  # cell without its protocol -> how many seeds did
 
 
 @dataclass(frozen=True)
 class Cell:
-    """The seeds of one table cell, frozen and new; positive numbers."""
+    """The seeds of one quantity and table cell, new and frozen.
+
+    Attributes:
+        diverged: seeds that did, new and frozen.
+    """
 
     name: str
+    quantity: Quantity
     new: Sequence[float]
     old: Sequence[float]
+    diverged: tuple[int, int] = (0, 0)
 
 
 def values(rows: pd.DataFrame, quantity: Quantity) -> Values:
     """Cell -> its seeds' finite values."""
     wanted = (rows["metric"] == quantity.metric) & (rows["split"] == quantity.split)
-    found = rows[wanted & np.isfinite(rows["value"]) & (rows["value"] > 0)]
+    found = rows[wanted & np.isfinite(rows["value"])]
     groups = found.fillna({"protocol": ""}).groupby(CELL, sort=False)["value"]
     return {key: list(group) for key, group in groups}
 
@@ -82,7 +89,10 @@ def names(rows: pd.DataFrame) -> dict[CellKey, str]:
 
 
 def compare(
-    new: pd.DataFrame, old: pd.DataFrame, sensitivity: Mapping[str, float]
+    new: pd.DataFrame,
+    old: pd.DataFrame,
+    sensitivity: Mapping[str, float],
+    diverged: tuple[Diverged, Diverged] = ({}, {}),
 ) -> list[Finding]:
     """One finding per frozen cell and quantity.
 
@@ -90,109 +100,100 @@ def compare(
         new: metric rows, of one configuration per cell.
         old: frozen metric rows.
         sensitivity: metric -> the share of change that an ``ok`` promises to have seen.
+        diverged: of the new and of the frozen seeds.
     """
-    found = []
-    titles = names(old)
+    cells, found = [], []
     for quantity in QUANTITIES:
         before, now = values(old, quantity), values(new, quantity)
-        here = [key for key in before if key in now]
-        cells = [Cell(titles[key], now[key], before[key]) for key in here]
-        testable = [cell for cell in cells if len(cell.new) + len(cell.old) >= LEAST]
-        found += judge(testable, quantity, sensitivity.get(quantity.metric, 0.0))
-        found += [alone(cell, quantity) for cell in cells if cell not in testable]
-        found += [absent(titles[key], quantity) for key in before if key not in now]
-    return found
+        for key, name in names(old).items():
+            if key in before and key in now:
+                lost = diverged[0].get(key[:-1], 0), diverged[1].get(key[:-1], 0)
+                cells.append(Cell(name, quantity, now[key], before[key], lost))
+            elif key in before:
+                found.append(absent(f"{name} · {quantity.metric}"))
+    return judge(cells, sensitivity) + found
 
 
-def absent(name: str, quantity: Quantity) -> Finding:
+def absent(subject: str) -> Finding:
     """A frozen cell without new rows."""
     text = "frozen, but no new row of the same comparison and protocol"
-    return Finding(2, f"{name} · {quantity.metric}", MISSING, text)
+    return Finding(2, subject, MISSING, text)
 
 
-def alone(cell: Cell, quantity: Quantity) -> Finding:
-    """A cell of one seed on each side: nothing says how much seeds differ."""
-    text = f"{cell.new[0]:.4g} against {cell.old[0]:.4g}, one seed each: run more seeds"
-    return Finding(2, f"{cell.name} · {quantity.metric}", UNSURE, text)
-
-
-def judge(cells: Sequence[Cell], quantity: Quantity, sensitivity: float) -> list[Finding]:
-    """One finding per cell; all of them are one family of tests."""
-    if not cells:
-        return []
-    sign = -1.0 if quantity.larger else 1.0  # a positive difference is worse
-    difference = stats.moderated([(logs(c.new, sign), logs(c.old, sign)) for c in cells])
-    p = stats.holm(difference.p_greater())
-    found = []
-    for i, cell in enumerate(cells):
-        outcome = Outcome(
-            float(difference.estimate[i]),
-            float(difference.standard_error[i]),
-            float(difference.df[i]),
-            float(p[i]),
-            family=len(cells),
+def judge(cells: Sequence[Cell], sensitivity: Mapping[str, float]) -> list[Finding]:
+    """One finding per cell, in their order by quantity; all of them are one family of tests."""
+    families = [[cell for cell in cells if cell.quantity == wanted] for wanted in QUANTITIES]
+    changes = stats.changes(*([(cell.new, cell.old) for cell in family] for family in families))
+    pairs = [
+        (cell, change)
+        for family, found in zip(families, changes, strict=True)
+        for cell, change in zip(family, found, strict=True)
+    ]
+    alpha = stats.ALPHA / max(1, 2 * sum(not change.why for _, change in pairs))  # of one side
+    return [
+        Finding(
+            2,
+            f"{cell.name} · {cell.quantity.metric}",
+            *verdict(cell, change, sensitivity.get(cell.quantity.metric, 0.0), alpha),
         )
-        subject = f"{cell.name} · {quantity.metric}"
-        found.append(Finding(2, subject, *verdict(cell, quantity, sensitivity, outcome)))
-    return found
-
-
-def logs(seeds: Sequence[float], sign: float = 1.0) -> list[float]:
-    """Logarithms of positive values, times ``sign``."""
-    return [sign * math.log(value) for value in seeds]
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """A cell's test: difference of logarithms (positive is worse), its error, df, adjusted p."""
-
-    estimate: float
-    error: float
-    df: float
-    p: float
-    family: int
-
-    @property
-    def alpha(self) -> float:
-        """The level at which Holm's method takes its first step."""
-        return stats.ALPHA / self.family
-
-    @property
-    def detectable(self) -> float:
-        """The difference that would have been seen four times in five."""
-        return stats.smallest_detectable_change(self.error, self.df, self.alpha)
-
-    def more_seeds(self, cell: Cell, change: float) -> int | None:
-        """New seeds still needed to see ``change``; None if the frozen ones are too few."""
-        n, m = len(cell.new), len(cell.old)
-        sd = self.error / math.sqrt(1 / n + 1 / m)
-        needed = stats.seeds_needed(sd, change, m, self.df - (n + m - 2), self.alpha)
-        return None if needed is None else max(1, needed - n)
+        for cell, change in pairs
+    ]
 
 
 def verdict(
-    cell: Cell, quantity: Quantity, sensitivity: float, outcome: Outcome
+    cell: Cell, change: stats.Change, promised: float, alpha: float
 ) -> tuple[str, str, dict[str, Any]]:
-    """(verdict, reason, numbers) of a cell."""
-    change = float(np.mean(cell.new) / np.mean(cell.old) - 1)
-    seen = share(outcome.detectable, quantity.larger)
-    facts = {"new": list(cell.new), "frozen": list(cell.old), "change": change, "p": outcome.p,
-             "detectable": seen, "margin": quantity.margin, "sensitivity": sensitivity}  # fmt: skip
-    text = (
-        f"{np.mean(cell.new):.4g} against {np.mean(cell.old):.4g} ({percent(change, '+')}, "
-        f"{len(cell.new)} against {len(cell.old)} seeds, p {outcome.p:.2g})"
-    )
-    if outcome.p < stats.ALPHA and share(outcome.estimate, quantity.larger) > quantity.margin:
-        return WORSE, f"{text}, beyond the margin of {percent(quantity.margin)}", facts
-    if seen <= sensitivity:
+    """(verdict, reason, numbers) of a cell; ``alpha`` is that of Holm's first step, one-sided."""
+    larger, margin = cell.quantity.larger, cell.quantity.margin
+    facts = {"new": list(cell.new), "frozen": list(cell.old), "change": of_means(cell),
+             "p": change.p, "margin": margin, "sensitivity": promised}  # fmt: skip
+    if change.difference is None or change.spreads is None or change.p is None:
+        return UNSURE, f"{summary(cell, change)}; {change.why}: can't tell", facts
+    worsening = float(change.difference.estimate) * (-1 if larger else 1)
+    text = summary(cell, change)
+    if change.p < stats.ALPHA and abs(share(worsening, larger)) > margin:
+        word = WORSE if worsening > 0 else BETTER
+        return word, f"{text}, beyond the margin of {percent(margin)}", facts
+    seen = share(change.difference.detectable(alpha), larger)
+    facts["detectable"] = seen
+    if seen <= promised:
         return OK, f"{text}; would have seen ≥ {percent(seen)}", facts
-    more = outcome.more_seeds(cell, log_change(sensitivity, quantity.larger))
+    needed = stats.seeds_needed(*change.spreads, log_change(promised, larger), alpha)
+    more = None if needed is None else max(1, needed - len(cell.new))
     wish = "freeze more seeds" if more is None else f"{more} more seeds would tell"
-    return UNSURE, f"{text}; sees ≥ {percent(seen)}, not {percent(sensitivity)}: {wish}", facts
+    return UNSURE, f"{text}; sees ≥ {percent(seen)}, not {percent(promised)}: {wish}", facts
+
+
+def of_means(cell: Cell) -> float | None:
+    """The change of the mean as a share of the frozen one; None if that is 0."""
+    old = float(np.mean(cell.old))
+    return float(np.mean(cell.new)) / old - 1 if old else None
+
+
+def summary(cell: Cell, change: stats.Change) -> str:
+    """The numbers behind a verdict in words."""
+    share_of_old, counts = of_means(cell), (len(cell.new), len(cell.old))
+    parts = [] if share_of_old is None else [percent(share_of_old, "+")]
+    parts.append(seeds_text("against", counts, cell.diverged, change.borrowed))
+    parts += [] if change.p is None else [f"p {stats.p_text(change.p)}"]
+    return f"{np.mean(cell.new):.4g} against {np.mean(cell.old):.4g} ({', '.join(parts)})"
+
+
+def seeds_text(
+    between: str, counts: tuple[int, int], diverged: tuple[int, int], borrowed: float
+) -> str:
+    """Numbers of seeds, and what tests borrow: "3 (1 diverged) against 10 seeds + 1.3 df"."""
+    sides = [
+        f"{count} ({lost} diverged)" if lost else f"{count}"
+        for count, lost in zip(counts, diverged, strict=True)
+    ]
+    text = f"{f' {between} '.join(sides)} seeds"
+    return f"{text} + {borrowed:.1f} df" if borrowed >= 0.05 else text
 
 
 def share(log_difference: float, larger: bool) -> float:
     """A worsening in logarithms -> as a share of the old value."""
+    log_difference = min(log_difference, UNSEEN)
     return -math.expm1(-log_difference) if larger else math.expm1(log_difference)
 
 
@@ -212,11 +213,15 @@ def sensitivity(rows: pd.DataFrame) -> dict[str, float]:
     The change that the noisiest cell shows four times in five, with a quarter of headroom,
     rounded up to a whole percent.
     """
+    families = {
+        quantity: [np.log(seeds) for seeds in values(rows, quantity).values() if testable(seeds)]
+        for quantity in QUANTITIES
+    }
+    alpha = stats.ALPHA / max(1, 2 * sum(map(len, families.values())))
     found = {}
-    for quantity in QUANTITIES:
-        cells = [logs(seeds) for seeds in values(rows, quantity).values() if len(seeds) > 1]
+    for quantity, cells in families.items():
         if cells:
-            log_difference = HEADROOM * max(detectable(cells))
+            log_difference = HEADROOM * max(detectable(cells, alpha))
             percents = math.ceil(100 * share(log_difference, quantity.larger))
             found[quantity.metric] = (
                 percents / 100 if not quantity.larger else min(percents, 99) / 100
@@ -224,12 +229,14 @@ def sensitivity(rows: pd.DataFrame) -> dict[str, float]:
     return found
 
 
-def detectable(cells: Sequence[list[float]]) -> list[float]:
+def testable(seeds: Sequence[float]) -> bool:
+    """Whether seeds have logarithms and a spread to be told."""
+    return len(seeds) > 1 and min(seeds) > 0
+
+
+def detectable(cells: Sequence[Any], alpha: float) -> list[float]:
     """The change that each frozen cell would show against three new seeds, in logarithms."""
-    n = np.array([len(cell) for cell in cells])
-    # A group of one value adds nothing to a variance: that of the frozen seeds alone is moderated.
-    alone = stats.moderated([(cell, cell[:1]) for cell in cells])
-    sd = alone.standard_error / np.sqrt(1 / n + 1)
-    error, df = sd * np.sqrt(1 / n + 1 / NEW_SEEDS), alone.df + NEW_SEEDS
-    alpha = stats.ALPHA / len(cells)
-    return [stats.smallest_detectable_change(e, d, alpha) for e, d in zip(error, df, strict=True)]
+    old = stats.spreads_of(cells)
+    new = replace(old, count=NEW_SEEDS)
+    differences = [stats.difference(0.0, new.at(i), old.at(i)) for i in range(len(cells))]
+    return [difference.detectable(alpha) for difference in differences]

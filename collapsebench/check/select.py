@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,10 +11,13 @@ from typing import Any
 
 import pandas as pd
 
-from collapsebench.check.rows import CELL
+from collapsebench.check.rows import CELL, CellKey
 from collapsebench.results import baselines, grids, tables
-from collapsebench.results.runs import Key, standing
+from collapsebench.results.repeats import repeats
+from collapsebench.results.runs import Key, last, standing
 from collapsebench.settings import UserError
+
+RUN_CELL = CELL[:-1]  # a cell as ``runs`` knows it, without a protocol
 
 
 @dataclass(frozen=True)
@@ -83,6 +87,24 @@ def lost(results: Path, jobs: Iterable[Mapping[str, Any]]) -> list[Key]:
     """What was done of these jobs' stages, and is not in all its tables any more."""
     wanted = {(job["job_id"], stage_id) for job in jobs for stage_id in job["stage_ids"].values()}
     return [key for key in standing(results, {key[0] for key in wanted}).lost if key in wanted]
+
+
+def diverged(runs: pd.DataFrame) -> Counter[CellKey]:
+    """Cell without its protocol -> how many of its seeds diverged."""
+    ended = last(runs)
+    jobs = ended[ended["status"] == "diverged"].drop_duplicates("job_id")
+    return Counter(jobs[RUN_CELL].itertuples(index=False, name=None))
+
+
+def refuse_repeats(selection: Selection) -> None:
+    """Raises ``UserError`` if two jobs of a cell are one training."""
+    for job, other in repeats(selection.metrics).items():
+        row = selection.metrics[selection.metrics["job_id"] == job].iloc[0]
+        raise UserError(
+            f"{selection.name}: jobs {other} and {job} ({row['label']} on {row['dataset']}, seed "
+            f"{row['seed']}) are one training counted twice: the same seed or the same numbers to "
+            "the last digit"
+        )
 
 
 def _of_jobs(

@@ -72,12 +72,18 @@ def chosen(rows: Selection, word: str, asked: Asked, free: Iterable[str]) -> Sel
         for job, found in jobs.items()
         if all(found.get(name) == value for name, value in asked.items())
     }
-    metrics = rows.metrics[rows.metrics["job_id"].isin(cells)]
+    metrics, runs = (in_cells(frame, cells) for frame in (rows.metrics, rows.runs))
     if metrics.empty:
         raise UserError(f"{rows.name}: no rows with {word}")
-    metrics = metrics.assign(comparison_id=metrics["job_id"].map(cells), method="", network="")
     refuse_several(metrics, word)
-    return replace(rows, name=word, metrics=metrics.assign(label=labels(metrics["label"], free)))
+    metrics, runs = (frame.assign(label=labels(frame["label"], free)) for frame in (metrics, runs))
+    return replace(rows, name=word, metrics=metrics, runs=runs)
+
+
+def in_cells(frame: pd.DataFrame, cells: Mapping[str, str]) -> pd.DataFrame:
+    """The rows of the jobs that have a cell, under its name."""
+    frame = frame[frame["job_id"].isin(cells)]
+    return frame.assign(comparison_id=frame["job_id"].map(cells), method="", network="")
 
 
 def first_rows(runs: pd.DataFrame) -> dict[str, dict[str, Any]]:

@@ -1,4 +1,4 @@
-"""The four words of a check, and what follows from them."""
+"""The five words of a check, and what follows from them."""
 
 from __future__ import annotations
 
@@ -6,12 +6,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from collapsebench import stats
+
 OK = "ok"
-WORSE = "worse"
-UNSURE = "can't tell"
+BETTER = stats.BETTER
+WORSE = stats.WORSE
+UNSURE = stats.CANT_TELL
 MISSING = "nothing measured"
 
-EXIT_CODES = {WORSE: 1, MISSING: 4, UNSURE: 3, OK: 0}  # the weightiest first
+EXIT_CODES = {WORSE: 1, MISSING: 4, UNSURE: 3, BETTER: 0, OK: 0}  # the weightiest first
 FAIL_ON = ("unsure", "worse")
 
 
@@ -40,6 +43,6 @@ def overall(findings: Sequence[Finding]) -> str:
 
 
 def exit_code(findings: Sequence[Finding], fail_on: str) -> int:
-    """worse 1, nothing measured 4, can't tell 3, ok 0; ``fail_on="worse"`` forgives can't tell."""
+    """That of the weightiest verdict; ``fail_on="worse"`` forgives can't tell."""
     verdict = overall(findings)
     return 0 if verdict == UNSURE and fail_on == "worse" else EXIT_CODES[verdict]

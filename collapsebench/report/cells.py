@@ -14,7 +14,8 @@ from collapsebench.report.tables import Cell, Number, Part
 from collapsebench.results.baselines import Published, apart
 
 SPREAD = "Mean ± SD over seeds (ddof 1)"
-UNFINISHED = ("error", "timeout", "out_of_memory", "cancelled", "interrupted", "stale", LOST)
+UNFINISHED = ("error", "timeout", "out_of_memory", "cancelled", "interrupted", LOST)
+ALIKE = "≈"  # before what can't be told from the best
 NOT_MEASURED = "not measured"
 NO_SUCH_VALUE = "none"  # of this method, whose jobs are done
 OTHER_TRAINING = "other training"
@@ -49,9 +50,15 @@ class Measure:
 
 
 def measured_cell(
-    data: ReportData, group: Group | None, measure: Measure, bold: bool = False
+    data: ReportData,
+    group: Group | None,
+    measure: Measure,
+    standing: stats.Standing | None = None,
 ) -> Cell:
-    """One cell: measured, seeds, what stands beside it, published, difference, verdict, marks."""
+    """One cell: measured, seeds, what stands beside it, published, difference, verdict, marks.
+
+    ``standing``: among the cells of its column, None where they are not ranked.
+    """
     if group is None:
         return Cell({"measured": "–"})
     values = list(measure.values(group).values())
@@ -59,6 +66,7 @@ def measured_cell(
     paper = data.published(job, measure.paper)
     parts: dict[str, Part] = {"measured": mean(values, measure.decimals) or missing(group)}
     parts["seeds"] = seeds(len(values), len(group.jobs))
+    parts |= lent(standing.borrowed if standing else 0.0)
     if group.own_dim:
         parts["code dimension"] = f"D = {group.own_dim}"
     for part, metric in measure.beside.items():
@@ -72,7 +80,9 @@ def measured_cell(
     if len(group.devices) > 1:
         parts["devices"] = "mixed"
     band = (paper.mean - paper.sd, paper.mean + paper.sd) if paper and paper.sd else None
-    return Cell(parts, bold, tuple(values), band, _hover(group, measure))
+    word = standing.word if standing else ""
+    mark = ALIKE if word == stats.CANT_TELL else ""
+    return Cell(parts, word == stats.BEST, mark, tuple(values), band, _hover(group, measure))
 
 
 def _place(measure: Measure, part: str) -> tuple[str, str]:
@@ -118,6 +128,11 @@ def seeds(have: int, want: int) -> str:
     return str(want) if have == want else f"{have}/{want}"
 
 
+def lent(borrowed: float) -> dict[str, Part]:
+    """What tests borrow from other cells' spreads, for a place beside the number of seeds."""
+    return {"borrowed": f"+ {borrowed:.1f} df"} if borrowed >= 0.05 else {}
+
+
 def missing(group: Group) -> str:
     """Why a cell has no value."""
     for status in ("incompatible", "diverged"):
@@ -137,6 +152,8 @@ def marks(group: Group) -> list[str]:
         count = group.count(status)
         if count and not (status == "diverged" and count == total):
             found.append(f"{status.replace('_', ' ')} in {count}/{total}")
+    if group.copies:
+        found.append(f"the same training again in {group.copies}/{total}")
     if group.first.baseline:
         found.append(f"from baseline {group.first.baseline}")
     return found

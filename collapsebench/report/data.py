@@ -20,6 +20,7 @@ from collapsebench.report.rows import Job
 from collapsebench.results import baselines, grids, tables
 from collapsebench.results.baselines import Published
 from collapsebench.results.folder import job_folder
+from collapsebench.results.repeats import repeats
 from collapsebench.results.runs import standing
 
 PAPER_CODEBOOK = (512, 16)
@@ -57,9 +58,11 @@ class Group:
         self.jobs = sorted(jobs, key=lambda job: job.seed)
 
     def values(self, metric: str, split: str, protocol: str = "") -> dict[int, float]:
-        """Seed -> value, of the seeds that have a finite one."""
+        """Seed -> value, of the seeds that have a finite one; a training counts once."""
         found = {}
         for job in self.jobs:
+            if job.job_id in self.data.copies:
+                continue
             value = self.data.values.get((job.job_id, metric, split, protocol))
             if value is not None and np.isfinite(value):
                 found[job.seed] = value
@@ -90,6 +93,11 @@ class Group:
     def count(self, *statuses: str) -> int:
         """How many seeds ended so."""
         return sum(job.status in statuses for job in self.jobs)
+
+    @property
+    def copies(self) -> int:
+        """How many jobs repeat another's training."""
+        return sum(job.job_id in self.data.copies for job in self.jobs)
 
     @property
     def collapsed(self) -> int:
@@ -142,6 +150,7 @@ class ReportData:
         protocols = self.rows("protocols", self.jobs).to_dict("records")
         self.protocols = {row["protocol"]: row for row in protocols}
         cells = self.metrics[~self.metrics["metric"].isin(EACH)]
+        self.copies = repeats(self.metrics)
         names = ("job_id", "metric", "split", "protocol", "value")
         columns = (cells[name].tolist() for name in names)  # a list is walked much faster
         self.values = {tuple(key): value for *key, value in zip(*columns, strict=True)}

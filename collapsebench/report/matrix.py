@@ -5,29 +5,28 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
+from collapsebench import stats
 from collapsebench.report.cells import missing
 from collapsebench.report.data import Comparison, ReportData, Variant
 from collapsebench.report.tables import Cell, Number, Row, Table
 from collapsebench.report.what_ran import what_ran
-from collapsebench.stats import Change
 
-MARKS = {"better": "✓", "worse": "✗"}  # verdict -> mark; others get UNSURE
-UNSURE = "≈"
+MARKS = {stats.BETTER: "✓", stats.WORSE: "✗", stats.SAME: "=", stats.CANT_TELL: "≈"}
 CAPTION = (
-    "Change of the geometric mean from each baseline to yours, in %: ✓ better, ✗ worse, ≈ cannot "
-    "tell. Intervals and p are in the details below."
+    "Change of the geometric mean from each baseline to yours, in %: ✓ better, ✗ worse, = the "
+    "same, ≈ can't tell. Intervals and p are in the details below."
 )
 
 Columns = Sequence[tuple[Comparison, str]]  # and its heading
 Key = tuple[Variant, Variant, int]  # user's method, baseline, index of the column
 
 
-def mark(change: Change | None, details: Cell) -> Cell:
+def mark(change: stats.Change, details: Cell) -> Cell:
     """The short form of a cell: change and verdict; on hover everything."""
     hover = "\n".join(f"{name} {part}" for name, part in details.parts.items())
-    if change is None:
+    if change.change is None:
         return Cell({"": "no test"}, hover=hover)
-    sign = MARKS.get(str(details.parts["verdict"]), UNSURE)
+    sign = MARKS[str(details.parts["verdict"])]
     return Cell({"": Number(100 * change.change, None, 0, True, sign)}, hover=hover)
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from collapsebench import quantities, stats
 from collapsebench.metrics import COLLAPSED_DEFINITION
 from collapsebench.report.cells import (
+    ALIKE,
     OTHER_TRAINING,
     UNFINISHED,
     Measure,
@@ -18,7 +19,7 @@ from collapsebench.report.cells import (
 )
 from collapsebench.report.data import Comparison, Group, ReportData, Variant
 from collapsebench.report.rows import NOT_RUN
-from collapsebench.report.tables import Number, Row, Table, plain
+from collapsebench.report.tables import Cell, Number, Row, Table, plain
 from collapsebench.report.what_ran import what_ran
 
 
@@ -29,50 +30,41 @@ def measured_table(
     rows = [v for v in data.variants if any((v, m.comparison) in data.groups for m in measures)]
     if not rows or not measures:
         return None
-    bold = [_best(data, rows, measure) for measure in measures]
+    standings = [_standings(data, rows, measure) for measure in measures]
     lines = []
     for variant in rows:
         cells = [
             measured_cell(
-                data, data.groups.get((variant, measure.comparison)), measure, variant in best
+                data, data.groups.get((variant, measure.comparison)), measure, column.get(variant)
             )
-            for measure, best in zip(measures, bold, strict=True)
+            for measure, column in zip(measures, standings, strict=True)
         ]
         label = data.row_label(variant, [measure.comparison for measure in measures])
         lines.append(Row(label, cells, variant.look, variant.kind))
-    ranked = any(m.larger is not None for m in measures)
     return Table(
         name, title, caption, "method", [m.heading for m in measures], lines, "dataset",
-        _notes(data, measures, lines), _todo(data, rows, measures), ranked,
+        _notes(data, measures, lines), _todo(data, rows, measures),
+        any(m.larger is not None for m in measures),
     )  # fmt: skip
 
 
-def _best(data: ReportData, rows: Sequence[Variant], measure: Measure) -> set[Variant]:
-    """The methods not significantly worse than the best; none if a single seed decides."""
+def _standings(
+    data: ReportData, rows: Sequence[Variant], measure: Measure
+) -> dict[Variant, stats.Standing]:
+    """Where each method with a value stands in a column; none where values are not ranked."""
     if measure.larger is None:
-        return set()
-    found: dict[str, tuple[Variant, list[float]]] = {}
-    for i, variant in enumerate(rows):
-        group = data.groups.get((variant, measure.comparison))
-        values = list(measure.values(group).values()) if group else []
-        if values and variant.kind != "floor":
-            found[str(i)] = variant, values
-    if all(len(values) < 2 for _, values in found.values()):
-        return set()
-    best = stats.best_group({i: values for i, (_, values) in found.items()}, measure.larger)
-    return {found[i][0] for i in best}
+        return {}
+    cells = {
+        variant: list(measure.values(group).values())
+        for variant in rows
+        if variant.kind != "floor" and (group := data.groups.get((variant, measure.comparison)))
+    }
+    return stats.standings({row: values for row, values in cells.items() if values}, measure.larger)
 
 
 def _notes(data: ReportData, measures: Sequence[Measure], lines: Sequence[Row]) -> list[str]:
     texts = " ".join(str(part) for row in lines for c in row.cells for part in c.parts.values())
-    notes = _ceiling_note(data, measures)
-    if all(len(cell.dots) < 2 for row in lines for cell in row.cells):
-        notes.append("One seed: no spread, no test and no best group.")
-    if any(cell.bold for row in lines for cell in row.cells):
-        notes.append(
-            "Bold: the methods not significantly worse than the best (moderated t-tests on "
-            "logarithms, Bonferroni over all pairs, 5 %); floors are not ranked."
-        )
+    notes = [*_ceiling_note(data, measures), *_rank_notes([c for row in lines for c in row.cells])]
     if "collapsed in" in texts:
         notes.append(
             f"{COLLAPSED_DEFINITION[0].upper()}{COLLAPSED_DEFINITION[1:]}, on the test split."
@@ -89,11 +81,33 @@ def _notes(data: ReportData, measures: Sequence[Measure], lines: Sequence[Row]) 
             "the paper's; the difference is no verdict."
         )
     if any(verdict in texts for verdict in ("reproduced", "inconclusive", "differs")):
-        margin = quantities.percent(stats.PAPER_MARGIN, 0)
+        margin = quantities.percent(stats.MARGIN, 0)
         notes.append(
             f"Reproduced: equivalent to the published mean within {margin} (two one-sided tests); "
             "differs: not so, and different by Welch's test; else inconclusive. The paper's ± "
             "is a population SD (ddof 0) and is multiplied by √(3/2) first."
+        )
+    return notes
+
+
+def _rank_notes(cells: Sequence[Cell]) -> list[str]:
+    """What bold, ≈ and borrowed degrees of freedom mean, where a table has them."""
+    margin, level = quantities.percent(stats.MARGIN, 0), quantities.percent(stats.ALPHA, 0)
+    notes = []
+    if any(cell.bold for cell in cells):
+        notes.append(
+            f"Bold: the best mean, and what is shown to be within {margin} of it (two one-sided "
+            f"tests, Holm, {level} a column); floors are not ranked."
+        )
+    if any(cell.mark for cell in cells):
+        notes.append(
+            f"{ALIKE}: can't be told from the best: neither shown to be within {margin} of it nor "
+            f"to be worse (Bonferroni over all pairs, {level} a column). One seed tells nothing."
+        )
+    if any("borrowed" in cell.parts for cell in cells):
+        notes.append(
+            "n + df: the tests borrow so many degrees of freedom from the spreads of the column's "
+            "other cells (moderated t-tests with unequal variances, on logarithms)."
         )
     return notes
 

@@ -14,6 +14,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 from matplotlib.markers import MarkerStyle
 
+from collapsebench import stats
 from collapsebench.report import kinds, tables
 from collapsebench.report.blocks import Blocks
 from collapsebench.report.data import ReportData
@@ -27,11 +28,11 @@ HERE = Path(__file__).parent
 VERDICTS = ("reproduced", "inconclusive", "differs", "not measured")
 WITH_VERDICTS = ("table1", "table2", "table3")
 CHIPS = {
-    "reproduced": "good", "better": "good", "differs": "bad", "worse": "bad",
-    "inconclusive": "unsure", "cannot tell": "unsure",
+    "reproduced": "good", stats.BETTER: "good", "differs": "bad", stats.WORSE: "bad",
+    "inconclusive": "unsure", stats.CANT_TELL: "unsure",
 }  # fmt: skip
 TONES = {"✓": "good", "✗": "bad", "≈": "unsure"}
-BESIDE = ("seeds", "difference", "verdict")  # parts printed beside the number or in its chip
+BESIDE = ("seeds", "borrowed", "difference", "verdict")  # printed beside the number or in its chip
 STRIP = (132.0, 16.0)  # width and height of a strip of seeds
 DASHES = {"--": "5 2.4", "-.": "6 2 1.6 2", ":": "1.6 2"}  # of a line in a table
 HOUR = 3600.0
@@ -67,7 +68,7 @@ def render_index(entries: Sequence[dict[str, Any]]) -> str:
 
 
 def scale_words(data: ReportData) -> str:
-    """The scale and what its numbers cannot tell; on every page."""
+    """The scale and what its numbers can't tell; on every page."""
     scale, note = data.grid["scale"], data.grid.get("scale_note") or ""
     named = note.lower().startswith(f"{scale} scale")
     return note if named else f"Scale: {scale}. {note}".strip()

@@ -28,8 +28,8 @@ LATEX = {
     "✗": r"$\times$", "≈": r"$\approx$",
 }  # fmt: skip
 PARTS = (
-    "measured", "seeds", "code dimension", "pooled", "of reconstructions", "difference of both",
-    "paper", "difference", "verdict", "note", "devices",
+    "measured", "seeds", "borrowed", "code dimension", "pooled", "of reconstructions",
+    "difference of both", "paper", "difference", "verdict", "note", "devices",
 )  # fmt: skip
 LATEX_WIDE = 4  # columns from which a table is set small and across the page
 
@@ -71,7 +71,8 @@ class Cell:
 
     Attributes:
         parts: name -> number or words; the first is the cell's main content.
-        bold: one of the best group.
+        bold: the best of its column, or shown to be as good.
+        mark: a sign before the first part: ≈ where it can't be told from the best.
         dots: the seeds, in the units of the first part, for the strip of the page.
         band: the published mean minus and plus one SD, behind the dots.
         hover: further words for the page.
@@ -79,6 +80,7 @@ class Cell:
 
     parts: Mapping[str, Part] = field(default_factory=dict)
     bold: bool = False
+    mark: str = ""
     dots: tuple[float, ...] = ()
     band: tuple[float, float] | None = None
     hover: str = ""
@@ -87,6 +89,11 @@ class Cell:
     def main(self) -> Part:
         """The first part."""
         return next(iter(self.parts.values()), "")
+
+    @property
+    def marked(self) -> str:
+        """The first part in words, behind its mark."""
+        return f"{self.mark} {self.main}" if self.mark else str(self.main)
 
     @property
     def sort(self) -> float | str:
@@ -157,17 +164,20 @@ class Table:
         )
         return sorted(names, key=lambda name: PARTS.index(name) if name in PARTS else -1)
 
-    def flat(self) -> Iterator[tuple[list[str], list[Part], bool]]:
-        """(labels, values, bold) of every printed line; ``head`` names them."""
+    def flat(self) -> Iterator[tuple[list[str], list[Part], Cell]]:
+        """(labels, values, cell) of every printed line; ``head`` names them.
+
+        The cell is the one that the line is about, an empty one where it is about several.
+        """
         if not self.tall:
             for row in self.rows:
-                yield [row.label], [cell.main for cell in row.cells], False
+                yield [row.label], [cell.main for cell in row.cells], Cell()
             return
         names = self.part_names()
         for column, heading in enumerate(self.columns):
             for row in self.rows:
                 cell = row.cells[column]
-                yield [heading, row.label], [cell.parts.get(n, "") for n in names], cell.bold
+                yield [heading, row.label], [cell.parts.get(n, "") for n in names], cell
 
     def head(self) -> tuple[list[str], list[str]]:
         """Headings of ``flat``: of the labels, of the values."""
@@ -211,10 +221,10 @@ def to_markdown(table: Table) -> str:
     head = [*labels, *values]
     rule = ["---"] * len(labels) + ["---:"] * len(values)
     lines = [head, rule]
-    for names, parts, bold in table.flat():
+    for names, parts, cell in table.flat():
         texts = [_markdown(str(part)) for part in parts]
-        if bold:
-            texts[0] = f"**{texts[0]}**"
+        if cell.bold or cell.mark:
+            texts[0] = f"**{cell.marked}**" if cell.bold else cell.marked
         lines.append([*map(_markdown, names), *texts])
     body = "\n".join("| " + " | ".join(line) + " |" for line in lines)
     notes = "".join(f"\n- {note}" for note in (*table.notes, *table.todo))
@@ -264,7 +274,7 @@ UNNAMED = ("verdict", "note", "code dimension")  # parts that speak for themselv
 
 
 def _latex_cell(cell: Cell) -> str:
-    main = latex(str(cell.main))
+    main = latex(cell.marked)
     rest = [(name, str(part)) for name, part in list(cell.parts.items())[1:] if str(part)]
     small = "; ".join(latex(text if name in UNNAMED else f"{name} {text}") for name, text in rest)
     main = f"\\textbf{{{main}}}" if cell.bold else main
@@ -287,13 +297,13 @@ def to_terminal(table: Table) -> RichTable:
     for name in values:
         found.add_column(name, justify="right")
     last = ""
-    for names, parts, bold in table.flat():
+    for names, parts, cell in table.flat():
         if table.tall and last not in ("", names[0]):
             found.add_section()
         last = names[0]
         texts = [Text(str(part)) for part in parts]
-        if bold:
-            texts[0].stylize("bold")
+        if cell.bold or cell.mark:
+            texts[0] = Text(cell.marked, "bold" if cell.bold else "")
         found.add_row(*map(Text, names), *texts)
     return found
 

@@ -7,9 +7,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from collapsebench import stats
+from collapsebench import quantities, stats
 from collapsebench.report import kinds, matrix, sections
-from collapsebench.report.cells import mean
+from collapsebench.report.cells import lent, mean
 from collapsebench.report.data import Comparison, Group, ReportData, Variant
 from collapsebench.report.tables import Cell, Number, Part, Row, Table
 
@@ -46,13 +46,27 @@ QUANTITIES = (
 
 @dataclass(frozen=True)
 class Pair:
-    """The seeds of a user's method and of a baseline in one comparison."""
+    """The seeds of a user's method and of a baseline in one comparison.
+
+    Attributes:
+        diverged: how many seeds did, of both.
+    """
 
     user: Variant
     baseline: Variant
     column: int
     mine: list[float]
     theirs: list[float]
+    diverged: tuple[int, int]
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What one metric compares: columns with their protocols, and pairs in them."""
+
+    quantity: Quantity
+    columns: Sequence[tuple[Comparison, str]]
+    pairs: Sequence[Pair]
 
 
 def build(data: ReportData) -> list[Table]:
@@ -60,41 +74,51 @@ def build(data: ReportData) -> list[Table]:
 
     Where it would be long, a matrix stands before it and it is folded.
     """
-    tables = []
-    for quantity in QUANTITIES:
-        columns = [
-            (comparison, protocol)
-            for comparison, protocol in data.scored()
-            if quantity.metric != "gfd" or (protocol and data.rankable(protocol))
-        ]
-        pairs = list(_pairs(data, quantity, columns))
-        if pairs:
-            tables += _tables(data, quantity, columns, pairs)
-    return tables
+    found = [asked for quantity in QUANTITIES if (asked := _asked(data, quantity)).pairs]
+    changes = stats.changes(*([(pair.mine, pair.theirs) for pair in a.pairs] for a in found))
+    tests = sum(change.p is not None for tested in changes for change in tested)
+    return [
+        table
+        for asked, tested in zip(found, changes, strict=True)
+        for table in _tables(data, asked, tested, tests)
+    ]
+
+
+def _asked(data: ReportData, quantity: Quantity) -> Asked:
+    columns = [
+        (comparison, protocol)
+        for comparison, protocol in data.scored()
+        if quantity.metric != "gfd" or (protocol and data.rankable(protocol))
+    ]
+    return Asked(quantity, columns, list(_pairs(data, quantity, columns)))
 
 
 def _pairs(
     data: ReportData, quantity: Quantity, columns: Sequence[tuple[Comparison, str]]
 ) -> Iterator[Pair]:
     for i, (comparison, protocol) in enumerate(columns):
-        found = [(v, quantity.values(group, protocol)) for v, group in data.column(comparison)]
-        for user, mine in found:
-            for baseline, theirs in found:
+        found = [
+            (variant, group, quantity.values(group, protocol))
+            for variant, group in data.column(comparison)
+        ]
+        for user, own, mine in found:
+            for baseline, other, theirs in found:
                 rivals = user.kind == "user" and baseline.kind not in ("user", "floor")
                 if rivals and mine and theirs:
-                    yield Pair(user, baseline, i, mine, theirs)
+                    lost = own.count("diverged"), other.count("diverged")
+                    yield Pair(user, baseline, i, mine, theirs, lost)
 
 
 def _tables(
-    data: ReportData, quantity: Quantity, columns: Sequence[tuple[Comparison, str]],
-    pairs: Sequence[Pair],
-) -> list[Table]:  # fmt: skip
-    changes = stats.changes([(pair.mine, pair.theirs) for pair in pairs])
+    data: ReportData, asked: Asked, changes: Sequence[stats.Change], tests: int
+) -> list[Table]:
+    quantity, pairs = asked.quantity, asked.pairs
     cells = [_cell(pair, change, quantity) for pair, change in zip(pairs, changes, strict=True)]
-    headed = [(column[0], _heading(data, quantity, *column)) for column in columns]
+    headed = [(column[0], _heading(data, quantity, *column)) for column in asked.columns]
     title = f"{_named(pairs, ' and ')} against the baselines · {quantity.label}"
     name = f"your-method-{quantity.metric}"
-    details = _details(data, name, title, [heading for _, heading in headed], pairs, cells)
+    details = _details(name, title, [heading for _, heading in headed], pairs, cells)
+    details = replace(details, caption=_caption(data, pairs, tests))
     if len(details.rows) <= kinds.MOST:
         return [details]
     marks = {
@@ -116,7 +140,6 @@ def _named(pairs: Sequence[Pair], between: str) -> str:
 
 
 def _details(
-    data: ReportData,
     name: str,
     title: str,
     heads: list[str],
@@ -132,13 +155,28 @@ def _details(
         Row(_label(user, baseline, several), line, baseline.look)
         for (user, baseline), line in lines.items()
     ]
-    caption = (
+    return Table(name, title, "", "baseline", heads, rows, "dataset", _notes(rows), ranked=False)
+
+
+def _caption(data: ReportData, pairs: Sequence[Pair], tests: int) -> str:
+    return (
         f"{_named(pairs, ' or ')} minus each baseline: difference of means over seeds; the change "
-        "of the geometric mean with its 95 % interval (moderated t-test on logarithms); p adjusted "
-        f"by Holm over all {len(pairs)} comparisons of this table."
+        "of the geometric mean with its 95 % interval (moderated t-test with unequal variances, on "
+        f"logarithms); p adjusted by Holm over all {tests} tests of this section, so that any "
+        f"wrong verdict has a chance of {quantities.percent(stats.ALPHA, 0)}.{data.of_several}"
     )
-    caption += data.of_several
-    return Table(name, title, caption, "baseline", heads, rows, "dataset", ranked=False)
+
+
+def _notes(rows: Sequence[Row]) -> list[str]:
+    """What "same" and borrowed degrees of freedom mean, where the table has them."""
+    cells = [cell for row in rows for cell in row.cells]
+    notes = []
+    if any(cell.parts.get("verdict") == stats.SAME for cell in cells):
+        margin = quantities.percent(stats.MARGIN, 0)
+        notes.append(f"Same: shown to be within {margin} (two one-sided tests, Holm).")
+    if any("borrowed" in cell.parts for cell in cells):
+        notes.append("n + df: the tests borrow so much from the other cells' spreads.")
+    return notes
 
 
 def _label(user: Variant, baseline: Variant, several: bool) -> str:
@@ -146,31 +184,20 @@ def _label(user: Variant, baseline: Variant, several: bool) -> str:
     return f"{user.label} − {name}" if several else name
 
 
-def _cell(pair: Pair, tested: stats.Change | None, quantity: Quantity) -> Cell:
+def _cell(pair: Pair, change: stats.Change, quantity: Quantity) -> Cell:
     digits = quantity.decimals
     delta = float(np.mean(pair.mine) - np.mean(pair.theirs))
     parts: dict[str, Part] = {"difference": Number(delta, None, digits, signed=True)}
-    if tested is not None:
-        shares = tested.change, tested.low, tested.high
-        change, low, high = (Number(100 * share, None, 0, signed=True) for share in shares)
-        parts["change, %"] = f"{change} ({low} … {high})"
-    p = None if tested is None else tested.p
-    parts["p (Holm)"] = p_text(p)
+    parts["seeds"] = f"{len(pair.mine)} and {len(pair.theirs)}"
+    parts |= lent(change.borrowed)
+    if change.change is not None and (interval := change.interval()):
+        shares = (change.change, *interval)
+        mid, low, high = (Number(100 * share, None, 0, signed=True) for share in shares)
+        parts["change, %"] = f"{mid} ({low} … {high})"
+    parts["p (Holm)"] = stats.p_text(change.p) if change.p is not None else f"no test: {change.why}"
     parts["yours"] = mean(pair.mine, digits) or "–"
     parts["baseline"] = mean(pair.theirs, digits) or "–"
-    parts["verdict"] = verdict(0.0 if tested is None else tested.change, p, quantity.larger)
+    parts["verdict"] = change.word(quantity.larger)
+    if any(pair.diverged):
+        parts["note"] = f"diverged: {pair.diverged[0]} of yours, {pair.diverged[1]} of the baseline"
     return Cell(parts)
-
-
-def p_text(p: float | None) -> str:
-    """p as printed; one seed on each side has none."""
-    if p is None:
-        return "no test"
-    return "< 0.001" if p < 0.001 else f"{p:.3f}"
-
-
-def verdict(difference: float, p: float | None, larger: bool) -> str:
-    """better, worse, or that it cannot be told."""
-    if p is None or p >= stats.ALPHA:
-        return "cannot tell"
-    return "better" if (difference > 0) == larger else "worse"
