@@ -204,6 +204,7 @@ def _sign(ax: Axes, line: Line2D, name: Annotation, height: float) -> None:
 
 def _add(ax: Axes, line: Line2D, x: list[float], y: list[float], **looks: Any) -> None:
     part = Line2D(x, y, transform=ax.transAxes, color=line.get_color(), clip_on=False, **looks)
+    part.set_label("_sign")
     style.tag(part, str(line.get_label()))
     ax.add_artist(part)
 

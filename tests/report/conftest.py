@@ -1,9 +1,14 @@
 """Made-up results and one report, built once for all tests of this folder."""
 
+import matplotlib
 import pytest
 
 from collapsebench import report
+from collapsebench.report import sections
+from collapsebench.report.blocks import collect
 from collapsebench.report.data import ReportData
+from collapsebench.report.page import render
+from collapsebench.report.style import apply_style
 from tests.report import made_up
 
 
@@ -23,3 +28,24 @@ def data(results):
 def page(results, tmp_path_factory):
     """The built page."""
     return report.build("tables", results, tmp_path_factory.mktemp("reports"), bundle=True)
+
+
+@pytest.fixture(scope="session")
+def zoo(tmp_path_factory):
+    """All shipped methods and a user's, at two sizes; FSQ cannot have the smaller."""
+    grid = made_up.zoo(
+        tmp_path_factory.mktemp("zoo"), sizes=((64, 16), (256, 16)), seeds=(1, 2), points=4,
+        stages=("train", "encode"), files=False,
+    )  # fmt: skip
+    return ReportData("zoo", grid.write())
+
+
+@pytest.fixture(scope="session")
+def zoo_page(zoo, tmp_path_factory):
+    """The zoo's page, without the sections that are as long for few methods."""
+    shown = sections.YOUR_METHOD, sections.CODEBOOK_DESIGN, sections.TABLES, sections.CODEBOOK_USE
+    path = tmp_path_factory.mktemp("page") / "index.html"
+    with matplotlib.rc_context():
+        apply_style()
+        path.write_text(render(zoo, collect(zoo, only=shown)), encoding="utf-8")
+    return path

@@ -13,7 +13,9 @@ import pytest
 from collapsebench import report
 from collapsebench.cli import app
 from collapsebench.report import style
-from collapsebench.report.views import table1
+from collapsebench.report.tables import latex, to_latex
+from collapsebench.report.views import table1, table2
+from collapsebench.report.what_ran import what_ran
 from collapsebench.settings import UserError
 from tests.report import made_up
 
@@ -28,6 +30,62 @@ def test_the_page_is_one_file_without_an_address(page):
 def test_ids_are_unique(page):
     ids = re.findall(r'\sid="([^"]+)"', page.read_text())
     assert len(ids) == len(set(ids))
+
+
+def test_page_and_captions_say_what_ran(page, data):
+    text = page.read_text()
+    ran = what_ran(data)
+    header = text[text.index("<header>") : text.index("</header>")]
+    assert f'<p class="ran">{ran}</p>' in header
+    shown = re.findall(r'<section class="block" id="([^"]+)".*?</section>', text, re.DOTALL)
+    tables = page.parent / "tables"
+    for name in shown:
+        block = text[text.index(f'class="block" id="{name}"') :]
+        block = block[: block.index("</section>")]
+        of_jobs = name in ("failures", "environment", "data", "protocols", "configurations")
+        assert ('class="ran"' in block) is not of_jobs
+        caption = re.search(r"\\caption{(.*)}", (tables / f"{name}.tex").read_text())[1]
+        assert ("K = 512" in caption and "150~000 steps" in caption) is not of_jobs
+    assert latex(ran) in (tables / "table1.tex").read_text()
+    figures = re.findall(r"<figure.*?</figure>", text, re.DOTALL)
+    assert len(figures) > 5
+    assert all('class="ran"' in figure for figure in figures)
+
+
+def test_no_tile_is_empty(small):
+    text = (small / "o/demo/index.html").read_text()
+    values = re.findall(r'<div class="tile"><b[^>]*>([^<]*)</b>', text)
+    assert values
+    assert "–" not in values
+
+
+def test_a_long_table_has_a_heading_for_each_group_in_page_and_latex(zoo, zoo_page):
+    text = zoo_page.read_text()
+    table = text[text.index('id="table2"') : text.index('id="codebook-1"')]
+    heads = re.findall(r'class="fold" aria-expanded="true">([^<]+) <span>(\d+)', table)
+    assert heads == [("Your methods", "1"), ("The paper’s methods", "6"), ("Modern methods", "15"),
+                     ("Floors", "3")]  # fmt: skip
+    (block,) = table2.build(zoo)
+    assert re.findall(r"multicolumn\{3\}\{l\}\{([^}]+)\}", to_latex(block)) == [
+        name.replace("’", "'") for name, _ in heads
+    ]
+
+
+def test_few_rows_have_no_groups(page):
+    text = page.read_text()
+    assert "fold" not in text[text.index('id="table1"') : text.index('id="table2"')]
+
+
+def test_every_look_has_a_sign_and_a_colour_in_both_themes(zoo_page):
+    text = zoo_page.read_text()
+    used = set(re.findall(r'<use href="#([^"]+)"', text))
+    assert len(used) == 25
+    assert used <= set(re.findall(r'<symbol id="([^"]+)"', text))
+    day, *nights = re.findall(r":root[^{]*{ (--c[^}]+)}", text)
+    for variable in set(re.findall(r"var\((--c[0-9a-f]{6})\)", text)):
+        assert f"{variable}: #{variable[3:].upper()};" in day
+        assert all(f"{variable}: #" in night for night in nights)
+    assert len(nights) == 2
 
 
 def test_references_inside_drawings_lead_somewhere(page):

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from collapsebench.report.cells import verdict
+from collapsebench.report.measured import Column, value_table
 from collapsebench.report.views import table1, table2, table3, table4
 from collapsebench.results.baselines import Published
 
@@ -98,3 +99,27 @@ def test_the_dots_are_the_seeds(tables):
     found = cell(tables[table1], "EdVAE", "CIFAR10")
     assert sorted(found.dots) == [418.0, 421.0, 424.0]
     assert np.allclose(found.band, (420.33 - 4.49, 420.33 + 4.49))
+
+
+def test_an_incompatible_cell_says_why_in_every_table(zoo):
+    reason = "incompatible: FSQ cannot have 64 codes; the nearest it can have: 60, 75"
+    (table,) = table1.build(zoo)
+    assert cell(table, "FSQ (D = 4)", "CIFAR10 64").main == reason
+    (small,) = [c for c in zoo.comparisons if c.codebook_size == 64]
+    columns = [Column("perplexity", "perplexity"), Column("usage, %", "usage", factor=100)]
+    table = value_table(zoo, "codebook", "Codebook", "", small, columns)
+    (fsq,) = [row for row in table.rows if row.label == "FSQ"]
+    assert [cell.main for cell in fsq.cells] == [reason, "–"]
+
+
+def test_a_cell_of_tied_sizes_has_its_own_dimension_beside_the_number(zoo):
+    (table,) = table1.build(zoo)
+    found = cell(table, "LFQ (D = 6, 8)", "CIFAR10 256").parts
+    assert found["code dimension"] == "D = 8"
+    assert "code dimension" not in cell(table, "IBQ", "CIFAR10 256").parts
+
+
+def test_what_a_method_has_not_is_not_called_unmeasured(zoo):
+    (table,) = table1.build(zoo)  # no codes, so no perplexity, and nothing is left to be run
+    assert cell(table, "continuous", "CIFAR10 64").main == "none"
+    assert not table.todo

@@ -8,6 +8,7 @@ import pytest
 
 from collapsebench.report.data import ReportData
 from collapsebench.report.rows import NOT_RUN
+from collapsebench.report.what_ran import what_ran
 from collapsebench.results import tables
 from collapsebench.settings import UserError
 from tests.report import made_up
@@ -113,3 +114,76 @@ def test_paper_numbers_come_from_a_given_folder_first(results, tmp_path):
     (tmp_path / "paper.csv").write_text(text)
     job = next(j for j in source.jobs if (j.method, j.dataset) == ("edvae", "cifar10"))
     assert ReportData("tables", results, tmp_path).published(job, "perplexity").mean == 1.25
+
+
+def test_modern_methods_of_older_records_are_modern(tmp_path):
+    made_up.MadeUp(tmp_path, methods=("fsq", "edvae"), seeds=(1,), stages=("train",)).write()
+    path = tmp_path / "grids/demo.json"
+    path.write_text(path.read_text().replace('"modern"', '"extra"'))
+    data = ReportData("demo", tmp_path)
+    assert [(v.method, v.kind) for v in data.variants] == [("edvae", "paper"), ("fsq", "modern")]
+
+
+def test_frozen_floors_are_floors(tmp_path):
+    made_up.MadeUp(tmp_path / "mine", methods=("my_vq",)).write()
+    made_up.MadeUp(tmp_path / "base/v1", methods=("vq_vae", "random_codes")).write()
+    data = ReportData("demo", tmp_path / "mine", tmp_path / "base")
+    kinds = {variant.method: variant.kind for variant in data.variants}
+    assert kinds == {"my_vq": "user", "vq_vae": "modern", "random_codes": "floor"}
+
+
+def test_a_tied_method_stands_in_the_column_of_its_size_with_its_own_dimension(zoo):
+    columns = {c.codebook_size: c for c in zoo.comparisons}
+    assert {size: c.code_dim for size, c in columns.items()} == {64: 16, 256: 16}
+    methods = {v.method: v for v in zoo.variants}
+    labels = {name: zoo.row_label(v, zoo.comparisons) for name, v in methods.items()}
+    assert labels["lfq"] == "LFQ (D = 6, 8)"
+    assert labels["fsq"] == "FSQ (D = 4)"  # none of 64 codes
+    assert labels["sim_vq"] == "SimVQ"
+    assert zoo.row_label(methods["lfq"], [columns[64]]) == "LFQ (D = 6)"
+
+
+def test_a_column_has_the_dimension_that_the_grid_asked_for(tmp_path):
+    tied = dict(stages=("train",), seeds=(1,), networks=("vqvae",))
+    two = made_up.MadeUp(
+        tmp_path / "two", methods=("lfq", "my_vq"), sizes=((512, 8), (1024, 8)), **tied
+    )
+    assert [c.code_dim for c in ReportData("demo", two.write()).comparisons] == [8, 8]
+    one = made_up.MadeUp(tmp_path / "one", methods=("lfq", "bsq", "vq_vae", "edvae"), **tied)
+    assert [c.code_dim for c in ReportData("demo", one.write()).comparisons] == [8]
+
+
+def test_many_own_dimensions_are_a_range(tmp_path):
+    sizes = tuple((2**bits, 16) for bits in (6, 7, 8, 9))
+    grid = made_up.MadeUp(tmp_path, methods=("lfq", "edvae"), sizes=sizes, stages=("train",))
+    data = ReportData("demo", grid.write())
+    (lfq,) = [variant for variant in data.variants if variant.method == "lfq"]
+    assert data.row_label(lfq, data.comparisons) == "LFQ (D = 6 … 9)"
+
+
+def test_focus_is_where_most_methods_are_unless_the_papers_codebook_is_there(tmp_path):
+    made_up.MadeUp(
+        tmp_path, methods=("rq_vae", "edvae", "vq_vae"), sizes=((8, 16), (4096, 16)),
+        stages=("train",),
+    ).write()  # fmt: skip
+    path = tmp_path / "grids/demo.json"
+    grid = json.loads(path.read_text())
+    grid["jobs"] = [
+        job for job in grid["jobs"] if (job["method"] == "rq_vae") == (job["codebook_size"] == 8)
+    ]
+    path.write_text(json.dumps(grid))
+    assert [c.codebook_size for c in ReportData("demo", tmp_path).focus] == [4096]
+    made_up.sweep(tmp_path, datasets=("cifar10",), stages=("train",), seeds=(1,)).write()
+    assert [c.codebook_size for c in ReportData("codebook_size", tmp_path).focus] == [512]
+
+
+def test_what_ran_is_said_in_words(data, zoo, tmp_path):
+    assert what_ran(data) == (
+        "CIFAR10, LSUN Church · K = 512 · D = 16 · 150\u00a0000 steps · seeds 1, 42, 1773 · "
+        "networks dalle, sqvae, vqvae"
+    )
+    assert what_ran(zoo, zoo.comparisons[:1]) == (
+        "CIFAR10 · K = 64 · D = 16 · 20\u00a0000 steps · seeds 1, 2 · network vqvae"
+    )
+    many = made_up.MadeUp(tmp_path, methods=("edvae",), seeds=tuple(range(6)), stages=("train",))
+    assert "· 600 steps · 6 seeds ·" in what_ran(ReportData("demo", many.write()))

@@ -1,9 +1,14 @@
 """The page in a real browser, from the disk: no error, no request, no overflow; controls work."""
 
+import io
 import re
 import shutil
 
+import numpy as np
 import pytest
+from PIL import Image
+
+from collapsebench.report.palette import contrast
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
@@ -129,3 +134,128 @@ def test_every_control_can_be_reached_by_keyboard(tab):
         ".filter(e => e.tabIndex < 0 && !e.classList.contains('drawing')).length"
     )
     assert unreachable == 0
+
+
+@pytest.fixture
+def many(browser, zoo_page):
+    """The page of many methods, on a desk."""
+    context = browser.new_context(viewport={"width": 1280, "height": 900})
+    found = context.new_page()
+    found.heard = Heard(found)
+    found.goto(zoo_page.as_uri())
+    yield found
+    assert found.heard.errors == []
+    context.close()
+
+
+def shown(tab, table="#table2"):
+    """Labels of the rows that can be seen, with their groups' headings, from top to bottom."""
+    cells = tab.locator(f"{table} tbody tr:visible th").all_inner_texts()
+    return [re.sub(r"[▾▸]|\\s+", " ", cell).strip() for cell in cells]
+
+
+def test_groups_fold_by_key_and_print_unfolded(many):
+    before = shown(many)
+    assert len(before) == 25 + 4
+    head = many.locator("#table2 .fold").nth(2)
+    head.focus()
+    many.keyboard.press("Enter")
+    assert head.get_attribute("aria-expanded") == "false"
+    assert len(shown(many)) == len(before) - 15
+    many.emulate_media(media="print")
+    assert shown(many) == before
+    many.emulate_media(media="screen")
+    many.keyboard.press(" ")
+    assert shown(many) == before
+
+
+def test_sorting_ranks_across_groups_and_ends_as_it_began(many):
+    before = shown(many)
+    sort = many.locator("#table2 th .sort").first
+    sort.click()
+    ranked = shown(many)
+    rows = many.locator("#table2 tbody tr:not(.group)")
+    values = rows.evaluate_all("rows => rows.map(row => row.cells[1].dataset.sort)")
+    numbers = [float(value) for value in values if re.fullmatch(r"[\d.e-]+", value)]
+    assert numbers == sorted(numbers)
+    assert len(ranked) == 25  # without headings
+    assert ranked[-1].startswith("FSQ")  # no number there: last
+    sort.click()
+    assert shown(many)[:-1] == ranked[-2::-1]
+    sort.click()
+    assert shown(many) == before
+
+
+def test_a_folded_group_stays_out_of_a_ranking(many):
+    many.locator("#table2 .fold").last.click()
+    many.locator("#table2 th .sort").first.click()
+    assert len(shown(many)) == 22
+    assert "random codes" not in shown(many)
+
+
+def test_a_name_at_the_end_of_a_line_isolates_it(many):
+    svg = many.locator("#fig6_size .drawing svg").first
+    svg.locator('[data-legend="ibq"][role="button"]').first.click()
+    faded = "e => getComputedStyle(e).opacity"
+    assert svg.locator('[data-series="ibq"]').first.evaluate(faded) == "1"
+    assert float(svg.locator('[data-series="edvae"]').first.evaluate(faded)) < 0.2
+
+
+def test_details_of_the_users_method_open(many):
+    details = many.locator("#your-method-perplexity")
+    assert not details.is_visible()
+    many.locator("summary").first.click()
+    assert details.is_visible()
+    assert many.locator("#your-method-perplexity-matrix .good").count() > 5
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_lines_can_be_told_from_the_page(browser, zoo_page, scheme):
+    context = browser.new_context(color_scheme=scheme)
+    tab = context.new_page()
+    tab.goto(zoo_page.as_uri())
+    colors = tab.evaluate(
+        "[...document.querySelectorAll('#fig6_size [data-series] path')]"
+        ".map(e => getComputedStyle(e).stroke).filter(c => c !== 'none')"
+    )
+    paper = tab.evaluate("getComputedStyle(document.body).backgroundColor")
+    context.close()
+    assert len(set(colors)) == 25
+    assert min(contrast(color, hexed(paper)) for color in map(hexed, colors)) >= 3
+
+
+def hexed(css):
+    """ "rgb(1, 2, 3)" -> "#010203"."""
+    return "#" + "".join(f"{int(part):02x}" for part in re.findall(r"\d+", css)[:3])
+
+
+def test_a_table_that_goes_on_is_shaded_at_its_end(browser, zoo_page):
+    context = browser.new_context(viewport={"width": 390, "height": 900})
+    tab = context.new_page()
+    tab.goto(zoo_page.as_uri())
+    scroll = tab.locator("#table1 .scroll")
+    tab.locator("#table1 thead").scroll_into_view_if_needed()
+    assert scroll.evaluate("e => e.scrollWidth > e.clientWidth")
+    before = edge(tab, scroll)
+    scroll.evaluate("e => { e.scrollLeft = e.scrollWidth }")
+    after = edge(tab, scroll)
+    context.close()
+    assert before.min() < 240  # a shade on white
+    assert after.min() > 250
+
+
+def edge(tab, scroll):
+    """The right edge of an element's beginning as grey values, two pixels wide."""
+    box = scroll.bounding_box()
+    clip = {"x": box["x"] + box["width"] - 3, "y": box["y"] + 4, "width": 2, "height": 3}
+    return np.asarray(Image.open(io.BytesIO(tab.screenshot(clip=clip))).convert("L"))
+
+
+def test_no_heading_is_left_alone_at_the_end_of_a_printed_page(many):
+    many.emulate_media(media="print")
+    style = "getComputedStyle(document.querySelector('{}')).{}"
+    for heading in ("h2", "#table2 .blockhead", "#table2 .ran", "#table2 .caption", "tr.group"):
+        assert many.evaluate(style.format(heading, "breakAfter")) == "avoid"
+    assert many.evaluate(style.format("#table2 tbody tr:not(.group)", "breakInside")) == "avoid"
+    assert many.evaluate(style.format("#table2", "breakInside")) == "auto"
+    assert many.evaluate(style.format("figure", "breakInside")) == "avoid"

@@ -44,6 +44,44 @@ def test_a_users_method_is_tested_against_every_baseline(data):
     assert float(cell.parts["p (Holm)"].removeprefix("< ")) >= min(test.pvalue, 0.001)
 
 
+def test_against_many_baselines_a_matrix_stands_before_folded_details(zoo):
+    shown, details, *_ = user_method.build(zoo)
+    assert (shown.name, details.name) == ("your-method-perplexity-matrix", "your-method-perplexity")
+    assert not shown.folded
+    assert details.folded
+    assert list(shown.columns) == [
+        "CIFAR10 64\u00a0×\u00a016",
+        "CIFAR10 256\u00a0×\u00a016",
+    ]
+    assert len(shown.rows) == 21  # no floors
+    told = {row.label: row.cells for row in details.rows}
+    marks = {"better": "✓", "worse": "✗", "cannot tell": "≈"}
+    for row in shown.rows:
+        for short, long in zip(row.cells, told[row.label.partition(" (D")[0]], strict=True):
+            if "verdict" in long.parts:
+                change = long.parts["change, %"].partition(" ")[0]
+                assert str(short.main) == f"{marks[long.parts['verdict']]}\u00a0{change}"
+                assert f"p (Holm) {long.parts['p (Holm)']}" in short.hover
+    (fsq,) = [row for row in shown.rows if row.label == "FSQ (D = 4)"]
+    assert fsq.cells[0].main == "incompatible"
+    assert fsq.cells[0].hover.endswith("nearest it can have: 60, 75")
+
+
+def test_many_methods_of_the_users_are_columns_and_other_sizes_folded(tmp_path):
+    mine = tuple(f"mine_{i}" for i in range(4))
+    made_up.MadeUp(
+        tmp_path, methods=(*mine, *made_up.PAPER), sizes=((64, 8), (128, 8)), seeds=(1, 2),
+        stages=("train", "encode"), files=False, points=2, networks=("vqvae",),
+    ).write()  # fmt: skip
+    first, second, details, *_ = user_method.build(ReportData("demo", tmp_path))
+    assert [list(table.columns) for table in (first, second)] == [list(mine)] * 2
+    assert [table.folded for table in (first, second, details)] == [False, True, True]
+    assert (
+        first.title == "Your methods against the baselines · perplexity ↑ · digits 64\u00a0×\u00a08"
+    )
+    assert len(details.rows) == 4 * 6
+
+
 def test_there_is_no_such_table_without_a_users_method(tmp_path):
     made_up.MadeUp(tmp_path, stages=("train", "encode"), files=False, seeds=(1,)).write()
     assert user_method.build(ReportData("demo", tmp_path)) == []
