@@ -1,21 +1,28 @@
 """What a job has lost since it was done: rows, files of its stages, whole tables."""
 
 import shutil
+from dataclasses import asdict
 
 import numpy as np
 import pytest
 import torch
 
+from collapsebench.check import freeze, select
 from collapsebench.job import runner
 from collapsebench.job.workspace import Workspace
-from collapsebench.launch import tasks
+from collapsebench.launch import control, start, tasks
 from collapsebench.plan import resolve
 from collapsebench.plan.grid import Point
 from collapsebench.plan.job import Job
-from collapsebench.results import claims, folder, tables
-from collapsebench.settings import MODEL, PRIOR, SAMPLES, tokens_file
+from collapsebench.report.data import ReportData
+from collapsebench.report.tables import Table
+from collapsebench.report.views import table1
+from collapsebench.results import claims, folder, grids, status, tables
+from collapsebench.settings import MODEL, PRIOR, SAMPLES, UserError, tokens_file
 from tests.conftest import ALL, TINY
 
+GRID = {"title": "", "reproduces": [], "scale": "demo", "scale_note": "", "stages": list(ALL),
+        "command": "collapsebench run --grid g"}  # fmt: skip
 TIMED = (folder.LOG, folder.PROGRESS, folder.STATUS)  # and the rows of runs
 
 
@@ -137,6 +144,58 @@ def test_where_the_inputs_are_gone_their_stages_come_first(copy, whole, data_roo
     assert files(results, "runs") == before
 
 
+@pytest.fixture
+def harmed(copy):
+    """(results, job) of a grid ``g`` whose rows of encode are not in metrics any more."""
+    results, job = copy
+    grids.write(results, GRID | {"name": "g", "jobs": [asdict(job)]})
+    lose(results, job, "encode", "metrics", copies=False)
+    return results, job
+
+
+def test_status_and_report_say_that_rows_are_lost(harmed):
+    results, _ = harmed
+    (row,) = status.status(results, "g")
+    assert (row["status"], row["stages_done"]) == ("interrupted", 4)
+    assert row["message"] == "rows missing in metrics"
+    data = ReportData("g", results)
+    assert [(j.status, j.stage, j.message) for j in data.jobs] == [
+        ("rows lost", "encode", "rows missing in metrics")
+    ]
+    (table,) = (table for table in table1.build(data) if isinstance(table, Table))
+    assert table.todo == [
+        "Not complete: digits. Run: collapsebench run --grid g -d digits -m gs_vq_vae"
+    ]
+    assert "rows lost in 1/1" in str(table.rows[0].cells[0].parts["note"])
+
+
+def test_nothing_is_frozen_or_checked_without_lost_rows(harmed, tmp_path):
+    results, _ = harmed
+    with pytest.raises(UserError, match=r"1 of 1 jobs .* no final result or not all rows"):
+        freeze.freeze("tag", "g", results, tmp_path / "baselines")
+    with pytest.warns(UserWarning, match="tables lack the rows of 1 stages"):
+        select.of_grid(results, "g")
+
+
+def test_retry_writes_lost_rows_again(harmed, whole, capsys):
+    results, job = harmed
+    words = [job.job_id[:8]]
+    assert control.retry(words, False, None, results, start.Options()) == 0
+    assert capsys.readouterr().out == (
+        "rows that were missing or damaged, written again: 1 in metrics\n"
+        "retry: 1 of 1 jobs complete; nothing to run\n"
+    )
+    assert_equal(results, whole[0])
+    with pytest.raises(UserError, match="did not fail: it is done"):
+        control.retry(words, False, None, results, start.Options())
+    with pytest.raises(UserError, match="nothing failed"):
+        control.retry([], True, None, results, start.Options())
+    (results / "grids" / "g.json").unlink()
+    grids.write(results, GRID | {"name": "h", "jobs": [asdict(job) | {"job_id": "0" * 16}]})
+    with pytest.raises(UserError, match="did not fail: it is of no grid here"):
+        control.retry(words, False, None, results, start.Options())
+
+
 def flipped(path):
     content = bytearray(path.read_bytes())
     content[-3] ^= 1
@@ -212,7 +271,6 @@ def test_what_killed_writers_left_goes_at_the_next_start(copy, data_root):
 
 def test_a_damaged_model_is_not_loaded(copy):
     import collapsebench
-    from collapsebench.settings import UserError
 
     results, job = copy
     flipped(folder.job_folder(results, job.job_id) / MODEL)

@@ -253,6 +253,18 @@ def test_an_exception_in_a_users_file_shows_that_files_frames(
     assert work.job.pending(tmp_path / "results") == ALL[:2]  # runs again next time
 
 
+@pytest.mark.parametrize("code", ["0", "None", "3"])
+def test_a_method_that_ends_the_process_has_failed(tmp_path, workspace, data_root, capsys, code):
+    status, work, runs = run_user_method(
+        tmp_path, workspace, data_root, f"raise SystemExit({code})"
+    )
+    message = f"the process was told to exit ({code}) before the stage ended"
+    assert status == "error"
+    assert runs["message"].tolist() == [f"RuntimeError: {message}"]
+    assert "in forward\n    raise SystemExit" in capsys.readouterr().out
+    assert not claims.held(work.folder)
+
+
 def test_sizes_that_do_not_fit_are_incompatible(tmp_path, workspace, data_root):
     body = 'raise Incompatible("needs a codebook of 2^n codes")'
     status, _, runs = run_user_method(tmp_path, workspace, data_root, body)

@@ -10,6 +10,7 @@ from collapsebench.report.data import ReportData
 from collapsebench.report.views import (
     clamp,
     failures,
+    fig2,
     fig3,
     network,
     rank_frequency,
@@ -17,6 +18,7 @@ from collapsebench.report.views import (
     tradeoff,
     user_method,
 )
+from collapsebench.results.folder import ENTROPY_MAPS, RECONSTRUCTIONS
 from tests.report import made_up
 
 
@@ -149,6 +151,39 @@ def test_a_jobs_png_is_cut_into_its_images(tmp_path):
     cells = images.cut(tmp_path / "jobs" / job["job_id"] / "x.png", 2)
     assert cells.shape == (2, 8, 16, 16, 3)
     assert not (cells == 255).all(axis=(2, 3, 4)).any()
+
+
+@pytest.mark.parametrize(
+    "harm",
+    [
+        lambda path: np.save(path, np.load(path)[7:]),  # of the points since a resume
+        lambda path: np.save(path, np.zeros(20, np.float32)),
+        lambda path: path.write_bytes(path.read_bytes()[:-1]),
+        lambda path: path.write_bytes(b""),
+        lambda path: path.write_text("torn"),
+    ],
+)
+def test_maps_that_are_not_one_for_each_point_are_named_and_not_drawn(tmp_path, harm):
+    made_up.MadeUp(tmp_path, methods=("edvae", "dvae"), stages=("train",)).write()
+    data = ReportData("demo", tmp_path)
+    assert len(fig2.build(data)[1].drawings[""].axes) == 2 * fig2.MOMENTS + 1  # and a colour bar
+    (path,) = (data.file(j, ENTROPY_MAPS) for j in data.jobs if (j.method, j.seed) == ("dvae", 1))
+    harm(path)
+    with pytest.warns(UserWarning, match=r"skipped .*entropy_maps\.npy: "):
+        figures = fig2.build(data)
+    assert len(figures[1].drawings[""].axes) == fig2.MOMENTS + 1
+
+
+def test_a_damaged_picture_is_named_and_that_of_another_seed_shown(tmp_path):
+    made_up.MadeUp(tmp_path, methods=("edvae",), stages=("train", "encode")).write()
+    data = ReportData("demo", tmp_path)
+    (comparison,) = data.comparisons
+    paths = [data.file(job, RECONSTRUCTIONS) for job in data.jobs]
+    first = min(data.jobs, key=lambda job: job.seed)
+    data.file(first, RECONSTRUCTIONS).write_bytes(paths[0].read_bytes()[:60])
+    with pytest.warns(UserWarning, match=r"skipped .*reconstructions\.png: "):
+        ((_, cells),) = images.strips(data, comparison, RECONSTRUCTIONS, 2)
+    assert cells.shape == (2, 8, 16, 16, 3)
 
 
 def test_failures_show_reason_and_end_of_log(data):
