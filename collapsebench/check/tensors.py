@@ -179,8 +179,10 @@ def quantized(method: type[Quantizer]) -> Record:
 
 @torch.no_grad()
 def evaluated(method: type[Quantizer]) -> Record:
-    """What evaluation sees of a method: outputs, posterior, its codes and what tokens stand for."""
+    """What evaluation sees of a method after one update: outputs, posterior, codes, embeddings."""
     quantizer, z_e = fixed(method)
+    torch.manual_seed(0)
+    quantizer.update(z_e, quantizer(z_e).tokens)
     output = quantizer.eval()(z_e)
     values = {"z_q": output.z_q, "tokens": output.tokens, "posterior": quantizer.posterior(z_e)}
     values |= {"codes": quantizer.codes()}
