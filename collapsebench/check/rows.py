@@ -22,7 +22,8 @@ from collapsebench.check.verdicts import BETTER, MISSING, OK, UNSURE, WORSE, Fin
 
 NEW_SEEDS = 3  # of a usual check; what the stated sensitivity is reckoned for
 HEADROOM = 1.25  # variances are estimated anew at each check
-UNSEEN = 20.0  # in logarithms: a change by half a billion, beyond which none is told from another
+MOST_PROMISED = math.log(100)  # what needs a change by more to be seen is no promise
+MOST_SHOWN = 20.0  # in logarithms, half a billion: more is shown as this
 
 
 @dataclass(frozen=True)
@@ -193,7 +194,7 @@ def seeds_text(
 
 def share(log_difference: float, larger: bool) -> float:
     """A worsening in logarithms -> as a share of the old value."""
-    log_difference = min(log_difference, UNSEEN)
+    log_difference = min(log_difference, MOST_SHOWN)
     return -math.expm1(-log_difference) if larger else math.expm1(log_difference)
 
 
@@ -211,7 +212,7 @@ def sensitivity(rows: pd.DataFrame) -> dict[str, float]:
     """What a check of three new seeds can promise to see, by metric, from frozen rows' noise.
 
     The change that the noisiest cell shows four times in five, with a quarter of headroom,
-    rounded up to a whole percent.
+    rounded up to a whole percent; no metric of which a hundredfold change might be missed.
     """
     families = {
         quantity: [np.log(seeds) for seeds in values(rows, quantity).values() if testable(seeds)]
@@ -220,12 +221,10 @@ def sensitivity(rows: pd.DataFrame) -> dict[str, float]:
     alpha = stats.ALPHA / max(1, 2 * sum(map(len, families.values())))
     found = {}
     for quantity, cells in families.items():
-        if cells:
-            log_difference = HEADROOM * max(detectable(cells, alpha))
-            percents = math.ceil(100 * share(log_difference, quantity.larger))
-            found[quantity.metric] = (
-                percents / 100 if not quantity.larger else min(percents, 99) / 100
-            )
+        seen = HEADROOM * max(detectable(cells, alpha), default=math.inf)
+        if seen <= MOST_PROMISED:
+            percents = math.ceil(100 * share(seen, quantity.larger))
+            found[quantity.metric] = (min(percents, 99) if quantity.larger else percents) / 100
     return found
 
 

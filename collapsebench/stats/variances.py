@@ -1,11 +1,13 @@
 """Spreads of a few seeds that inform each other, so that few are enough, and no more than honest.
 
-``tests/error_rates.py`` simulates what this is chosen for: tests of equal groups are significant in
-at most 7 % of comparisons, whatever the ratio of their variances. docs/checks.md has its tables.
+``tests/stats/error_rates.py`` simulates what this is chosen for: tests of equal groups are
+significant in at most 7 % of comparisons, whatever the ratio of their variances.
+docs/checks.md has its tables.
 """
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -122,10 +124,13 @@ def seeds_needed(a: Spread, b: Spread, change: float, alpha: float = ALPHA) -> i
 
     None if ``MOST_SEEDS`` are not enough: ``b`` is then too small.
     """
-    for n in range(2, MOST_SEEDS + 1):
-        if difference(0.0, replace(a, count=n), b).detectable(alpha) <= change:
-            return n
-    return None
+
+    def detectable(n: int) -> bool:
+        return difference(0.0, replace(a, count=n), b).detectable(alpha) <= change
+
+    numbers = range(2, MOST_SEEDS + 1)
+    place = bisect_left(numbers, True, key=detectable)
+    return numbers[place] if place < len(numbers) else None
 
 
 def spreads_of(groups: Sequence[Values]) -> Spread:

@@ -109,7 +109,7 @@ def test_shares_and_logarithms_are_inverse(larger):
     assert math.isfinite(rows.share(1e4, larger))
 
 
-REPLICATES = 120
+REPLICATES = 60
 
 
 def grids(change_in_sd, new_seeds=3, ratio=1.0):
@@ -148,7 +148,7 @@ def stated(cells):
 @pytest.mark.parametrize("ratio", [1.0, 2.0, 4.0])
 def test_unchanged_grids_raise_few_alarms(ratio):
     words = verdicts(grids(0.0, ratio=ratio), lambda cells: {})
-    assert np.isin(words, ["worse", "better"]).any(axis=1).mean() <= 0.07 + 0.03
+    assert np.isin(words, ["worse", "better"]).any(axis=1).mean() <= 0.1
 
 
 def test_most_unchanged_cells_are_ok():
