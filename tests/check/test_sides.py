@@ -87,13 +87,14 @@ def test_a_free_method_frees_its_settings_and_its_network():
 
 
 def test_what_is_chosen_leaves_the_label(demo):
-    rows = pd.DataFrame([row(job_id="a"), row(job_id="b")])
+    labels = ["EdVAE clamp=9 kl=stable", "EdVAE"]
+    rows = pd.DataFrame([row(job_id="a"), row(job_id="b")]).assign(label=labels)
     rows.loc[1, "settings"] = rows.loc[1, "settings"].replace("stable", "official")
     metrics = pd.DataFrame(
         {
             "job_id": ["a", "b"],
             "config_id": ["1", "2"],
-            "label": ["EdVAE clamp=9 kl=stable", "EdVAE"],
+            "label": labels,
         }
     )
     found = chosen(

@@ -18,7 +18,7 @@ from collapsebench.report.views import (
     tradeoff,
     user_method,
 )
-from collapsebench.results.folder import ENTROPY_MAPS, RECONSTRUCTIONS
+from collapsebench.settings import ENTROPY_MAPS, RECONSTRUCTIONS
 from tests.report import made_up
 
 
@@ -57,7 +57,7 @@ def test_against_many_baselines_a_matrix_stands_before_folded_details(zoo):
     ]
     assert len(shown.rows) == 21  # no floors
     told = {row.label: row.cells for row in details.rows}
-    marks = {"better": "✓", "worse": "✗", "cannot tell": "≈"}
+    marks = {"better": "✓", "worse": "✗", "same": "=", "can't tell": "≈"}
     for row in shown.rows:
         for short, long in zip(row.cells, told[row.label.partition(" (D")[0]], strict=True):
             if "verdict" in long.parts:
@@ -87,15 +87,6 @@ def test_many_methods_of_the_users_are_columns_and_other_sizes_folded(tmp_path):
 def test_there_is_no_such_table_without_a_users_method(tmp_path):
     made_up.MadeUp(tmp_path, stages=("train", "encode"), files=False, seeds=(1,)).write()
     assert user_method.build(ReportData("demo", tmp_path)) == []
-
-
-@pytest.mark.parametrize(
-    ("difference", "p", "larger", "expected"),
-    [(2.0, 0.01, True, "better"), (2.0, 0.01, False, "worse"), (-2.0, 0.01, False, "better"),
-     (2.0, 0.05, True, "cannot tell"), (2.0, None, True, "cannot tell")],
-)  # fmt: skip
-def test_which_is_better(difference, p, larger, expected):
-    assert user_method.verdict(difference, p, larger) == expected
 
 
 def test_correlations_of_values_and_of_changes():
