@@ -8,6 +8,7 @@ import pytest
 from collapsebench.check import jobs
 from collapsebench.check.records import compare
 from collapsebench.results import baselines, tables
+from collapsebench.results.folder import ROWS
 from collapsebench.settings import STAGES
 from tests.check.planting import listed, plant
 
@@ -34,8 +35,9 @@ def again(finished, tmp_path):
             shutil.rmtree(folder / "data")
         workspace = jobs.queued(folder)[name]
         for later in STAGES[STAGES.index(stage) :]:
-            for path in (folder / "results").glob(f"*/{workspace.job.job_id}.{later}.*"):
-                path.unlink()
+            for place in (folder / "results", workspace.folder / ROWS):  # the job's own copies, too
+                for path in place.glob(f"*/{workspace.job.job_id}.{later}.*"):
+                    path.unlink()
         jobs.work(workspace, (stage,))
         (finding,) = compare(1, stored, {where: jobs.record(workspace, stage)}, jobs.RTOL)
         return finding
