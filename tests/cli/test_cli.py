@@ -50,7 +50,7 @@ def test_a_grid_runs_once_and_then_has_nothing_to_do(call, tmp_path):
 def test_a_failing_user_method_is_reported_with_its_log_and_exit_code_1(call, tmp_path):
     assert call("new-method", "my_vq").returncode == 0
     path = tmp_path / "my_vq.py"
-    path.write_text(path.read_text().replace("flat = z_e", "flat = z_f"))
+    path.write_text(path.read_text().replace("channels_last(z_e)", "channels_last(z_f)"))
     flags = ["--timeout", "2h", "--checkpoint", "90s", "--data-root", "elsewhere"]
     ended = call("run", "--grid", "tiny.toml", "-m", "my_vq.py", "-m", "vq_vae", *flags)
     assert ended.returncode == 1
@@ -67,7 +67,7 @@ def test_a_failing_user_method_is_reported_with_its_log_and_exit_code_1(call, tm
 def test_debug_raises_where_it_broke(call, tmp_path):
     call("new-method", "my_vq")
     path = tmp_path / "my_vq.py"
-    path.write_text(path.read_text().replace("flat = z_e", "flat = z_f"))
+    path.write_text(path.read_text().replace("channels_last(z_e)", "channels_last(z_f)"))
     ended = call("run", "--grid", "tiny.toml", "-m", "my_vq.py", "--debug")
     assert ended.returncode == 1
     assert ended.stderr.rstrip().endswith(

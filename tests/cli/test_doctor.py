@@ -1,5 +1,5 @@
 from collapsebench.cli import doctor
-from collapsebench.cli.doctor import Finding
+from collapsebench.cli.doctor import Line
 from collapsebench.results import tables
 
 
@@ -11,7 +11,7 @@ def test_a_fresh_folder_has_notes_but_nothing_wrong(tmp_path):
     found = by_subject(doctor.findings(tmp_path / "results", tmp_path / "data"))
     assert found["installation"].level == "ok"
     assert "torch" in found["installation"].text
-    assert found["data digits"] == Finding("ok", "data digits", "ready")
+    assert found["data digits"] == Line("ok", "data digits", "ready")
     assert found["data cifar10"].level == "note"
     assert "cifar-10-batches-py" in found["data cifar10"].text
     assert found["rows metrics"].text == "0"
@@ -23,7 +23,7 @@ def test_a_torn_file_is_named_and_wrong(tmp_path, capsys):
     tables.write(results, "metrics", "good", [{"metric": "mse"}])
     (results / "metrics" / "torn.parquet").write_bytes(b"PAR1")
     found = doctor.rows(results)
-    assert Finding("ok", "rows metrics", "1") in found
+    assert Line("ok", "rows metrics", "1") in found
     wrong = [f for f in found if f.level == "wrong"]
     assert len(wrong) == 1
     assert "torn.parquet" in wrong[0].text
@@ -40,4 +40,4 @@ def test_jobs_that_wait_for_somebody_are_wrong(tmp_path):
     tables.write_json(tmp_path / "grids" / "g.json", {"jobs": [job]})
     said = {"stage": "train", "status": "error", "message": "broke"}
     tables.write_json(tmp_path / "jobs" / job["job_id"] / "status.json", said)
-    assert doctor.jobs(tmp_path) == [Finding("wrong", "jobs", "1 error")]
+    assert doctor.jobs(tmp_path) == [Line("wrong", "jobs", "1 error")]

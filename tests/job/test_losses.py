@@ -9,6 +9,7 @@ import torch
 
 from collapsebench.check import freeze, select
 from collapsebench.job import runner
+from collapsebench.job.order import Order
 from collapsebench.job.workspace import Workspace
 from collapsebench.launch import control, start, tasks
 from collapsebench.plan import resolve
@@ -47,7 +48,7 @@ def run(results, job, data_root):
     place = job.queue(results)
     job = Job.load(place)
     return runner.run(
-        Workspace(job, place, results, torch.device("cpu"), threads=1, data_root=data_root)
+        Workspace(job, place, results, torch.device("cpu"), 1, Order(data_root=data_root))
     )
 
 

@@ -22,7 +22,7 @@ class Entropy:
 """
 RECORD = """
         Stage(
-            "entropy", Entropy, implementation=1, parent="encode",
+            "entropy", Entropy, implementation=1, parent="encode", reads={},
             files={"notes": ("entropy.txt",)},
             macs=lambda load, own: 9.7e12 * 3600 * own.passes,
             size=lambda load, own: 5e9,

@@ -42,7 +42,7 @@ def assert_same(results, whole):
 
 def left(results):
     """Path -> content of what is no log, claim or time."""
-    timed = ("log.txt", "progress.json", "runs", "cache")
+    timed = ("log.txt", "progress.json", "order.json", "runs", "cache")
     return {
         path.relative_to(results): path.read_bytes()
         for path in results.rglob("*")

@@ -53,8 +53,8 @@ def test_a_killed_job_is_tried_again(begin, tmp_path):
 def test_a_process_that_ends_without_a_result_has_failed(begin, tmp_path):
     begin("new-method", "my_vq").communicate(timeout=60)
     path = tmp_path / "my_vq.py"
-    ends = "import os\n        os._exit(0)\n        flat = z_e"
-    path.write_text(path.read_text().replace("flat = z_e", ends, 1))
+    ends = "import os\n        os._exit(0)\n        tokens = "
+    path.write_text(path.read_text().replace("tokens = ", ends, 1))
     run = begin("run", "-g", "tiny.toml", "-j", "1", "-m", "my_vq.py")
     said = run.communicate(timeout=240)[0]
     assert run.returncode == 1, said
