@@ -66,7 +66,7 @@ def test_rows_of_other_methods_in_the_same_comparison_stand_beside(tiny_job, tmp
 
 def test_weights_are_lacking_until_a_file_is_named(tiny_job, tmp_path, monkeypatch):
     monkeypatch.delenv("COLLAPSEBENCH_INCEPTION_WEIGHTS", raising=False)
-    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    monkeypatch.setattr("torch.hub.get_dir", lambda: str(tmp_path))
     job = tiny_job(stages=ALL, **{"score.extractor": "inception-v3-compat"})
     (line,) = forecast.plan(load("ci"), [job], tmp_path, "cpu", None).lacking
     assert line.startswith(f"no Inception weights at {tmp_path}")
