@@ -1,15 +1,24 @@
-"""Schedules over training, as functions of t: the step rescaled to the paper's 150 000.
+"""What a training does when: rates as functions of t, and the order of an epoch.
 
-t and every result are 0-d tensors of the same type; the arithmetic is float64, for in float32
-1 - cos x is noise near x = 0.
+t is the step rescaled to the paper's 150 000. t and every rate are 0-d tensors of the same type;
+the arithmetic is float64, for in float32 1 - cos x is noise near x = 0.
 """
 
 from __future__ import annotations
 
 import math
 
+import numpy as np
 import torch
 from torch import Tensor
+
+
+def epoch_order(count: int, seed: int, epoch: int) -> np.ndarray:
+    """(count,) int64: the order in which one epoch visits its examples, of seed and epoch alone.
+
+    Numpy's, for it takes a seed of any length: torch's generator on a CPU reads the low 32 bits.
+    """
+    return np.random.default_rng((seed, epoch)).permutation(count)
 
 
 def quarter_cosine(t: Tensor, start: float, end: float, steps: float) -> Tensor:

@@ -178,7 +178,7 @@ PIPELINE = {
     stage.name: stage
     for stage in (
         Stage(
-            "train", Train, implementation=1, parent="", reads={},
+            "train", Train, implementation=2, parent="", reads={},
             files={"model": (MODEL,), "images": (ENTROPY_MAPS,)},
             macs=lambda load, own: PASSES * load.image_macs * own.steps * own.batch_size,
             size=lambda load, own: 12e6,

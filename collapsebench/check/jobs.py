@@ -1,9 +1,10 @@
-"""Level 1, whole jobs: three of them through all five stages, and every row and file they leave.
+"""Level 1, whole jobs: four of them through all five stages, and every row and file they leave.
 
 The jobs are real: points of a grid, resolved, queued, run by the runner, committed to a results
 folder of their own, read back by the store's reader. Made up is what they work on: images that tell
 channels, splits and order apart (``colours``), a method in which every hook shows (``telltale``).
-Two jobs differ in their seed; the third takes the other branch of the settings.
+Two jobs differ in their seed; the third takes the other branch of the settings, the fourth has
+several codebooks.
 """
 
 from __future__ import annotations
@@ -143,10 +144,12 @@ def computed() -> dict[str, Record]:
 
 
 def queued(folder: Path) -> dict[str, DoubleWorkspace]:
-    """The three jobs in ``<folder>/results``, by name; their images in ``<folder>/data``."""
-    other = with_overrides(GRID, seeds=GRID.seeds[:1], settings=OTHER_CHOICES)
-    points = [*GRID.points(), *other.points()]
-    names = [*(f"seed {seed}" for seed in GRID.seeds), "other choices"]
+    """The four jobs in ``<folder>/results``, by name; their images in ``<folder>/data``."""
+    first = GRID.seeds[:1]
+    other = with_overrides(GRID, seeds=first, settings=OTHER_CHOICES)
+    several = with_overrides(GRID, seeds=first, axes={"method": ["rq_vae"]})
+    points = [*GRID.points(), *other.points(), *several.points()]
+    names = [*(f"seed {seed}" for seed in GRID.seeds), "other choices", "several codebooks"]
     jobs = [resolve.resolve(point, STAGES, "check", folder / "data") for point in points]
     return {name: _workspace(job, folder) for name, job in zip(names, jobs, strict=True)}
 
@@ -168,12 +171,12 @@ def record(workspace: Workspace, stage: str) -> Record:
     """What a stage of a job left."""
     values = dict(rows(workspace, stage))
     values |= dict(protocols(workspace, stage)) | dict(files(workspace.folder, stage))
-    before = STAGES[: STAGES.index(stage) + 1]
-    method = registry.method_class(METHOD).implementation
-    network = registry.network_module(workspace.job.network).implementation
-    images = registry.dataset(DATASET).version
+    job, before = workspace.job, STAGES[: STAGES.index(stage) + 1]
+    method = registry.method_class(job.files.get("method", job.method)).implementation
+    network = registry.network_module(job.network).implementation
+    version = registry.dataset(DATASET).version
     return Record(
-        f"telltale {method}, network {network}, colours {images}, {records.of_stages(before)}",
+        f"{job.method} {method}, network {network}, colours {version}, {records.of_stages(before)}",
         values,
         records.stage_number(stage),
         SCORE_RTOL if stage == "score" else RTOL,

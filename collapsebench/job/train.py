@@ -166,18 +166,15 @@ class Batches:
         self.per_epoch = count // self.batch_size  # the last partial batch is dropped
         self.count, self.seed, self.device = count, seed, device
         self.epoch = -1
-        self.generator = torch.Generator(device)
 
     def batch(self, step: int) -> Tensor:
         """Indices (B,) of the batch of one step."""
         epoch, i = divmod(step, self.per_epoch)
         if epoch != self.epoch:
-            self.generator.manual_seed((self.seed << 32) + epoch)
-            self.permutation = torch.randperm(
-                self.count, generator=self.generator, device=self.device
-            )
+            order = schedules.epoch_order(self.count, self.seed, epoch)
+            self.order = torch.from_numpy(order).to(self.device)
             self.epoch = epoch
-        return self.permutation[i * self.batch_size : (i + 1) * self.batch_size]
+        return self.order[i * self.batch_size : (i + 1) * self.batch_size]
 
 
 def colour_variance(images: np.ndarray) -> float:

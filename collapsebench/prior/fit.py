@@ -19,6 +19,7 @@ from torch.nn import functional
 from collapsebench.prior.network import PixelSNAIL
 from collapsebench.results import tables
 from collapsebench.results.folder import UNUSABLE, resumable, set_aside
+from collapsebench.schedules import epoch_order
 from collapsebench.settings import Prior, UserError, digest, plain
 
 CURVE_POINTS = 500  # of a stored curve, at most
@@ -110,7 +111,7 @@ def fit(
     saved = time.monotonic()
     while state.epoch < settings.epochs and not exhausted(state, settings):
         done = state.step - state.epoch * per_epoch
-        order = torch.from_numpy(permutation(len(data), seed, state.epoch)).to(device)
+        order = torch.from_numpy(epoch_order(len(data), seed, state.epoch)).to(device)
         losses = torch.zeros(per_epoch, device=device)
         losses[:done] = torch.tensor(state.losses[:done], device=device)
         model.train()
@@ -186,11 +187,6 @@ def split(tokens: np.ndarray, share: float, seed: int) -> tuple[np.ndarray, np.n
     count = min(max(round(share * len(tokens)), 1), len(tokens) - 1) if share else 0
     order = np.random.default_rng(seed).permutation(len(tokens))
     return tokens[np.sort(order[count:])], tokens[np.sort(order[:count])]
-
-
-def permutation(count: int, seed: int, epoch: int) -> np.ndarray:
-    """(count,) int64, the order of one epoch, a function of seed and epoch alone."""
-    return np.random.default_rng((seed, epoch)).permutation(count)
 
 
 def learning_rate(step: int, steps: int, settings: Prior) -> float:

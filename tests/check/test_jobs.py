@@ -66,9 +66,13 @@ def test_a_stage_that_fails_says_why(monkeypatch, again):
 def test_every_row_is_compared(finished):
     workspace = jobs.queued(finished)["seed 42"]
     compared = {stage: set(jobs.record(workspace, stage).values) for stage in STAGES}
-    for row in tables.read(finished / "results", "metrics").to_dict("records"):
+    metrics, curves = (
+        tables.read(finished / "results", table, jobs={workspace.job.job_id}).to_dict("records")
+        for table in ("metrics", "curves")
+    )
+    for row in metrics:
         assert f"metrics {row['metric']} {row['split']} value" in compared[row["stage"]]
-    for row in tables.read(finished / "results", "curves").to_dict("records"):
+    for row in curves:
         assert f"curves {row['metric']} value" in compared[row["stage"]]
     assert {"codes test counts", "tokens-test.npy", "reconstructions.png"} <= compared["encode"]
     assert {"protocols k", "neighbours.png", "runs split_hash"} <= compared["score"]

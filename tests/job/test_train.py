@@ -144,6 +144,12 @@ def test_batches_have_no_repeats_within_an_epoch_and_differ_between_epochs():
     assert torch.equal(again.batch(3), second[4:])  # a function of seed and step alone
 
 
+@pytest.mark.parametrize("other", [4, 3 + 2**32])
+def test_each_seed_has_an_order_of_its_own(other: int):
+    orders = [train.Batches(100, 4, seed, CPU).batch(0).tolist() for seed in (3, other)]
+    assert orders[0] != orders[1]
+
+
 def test_a_small_set_is_its_own_batch():
     assert sorted(train.Batches(3, 128, seed=0, device=CPU).batch(5).tolist()) == [0, 1, 2]
 
