@@ -55,12 +55,12 @@ class Line:
 
 
 def compare(a: str, b: str, given: Path | None = None, *, results: str = "results") -> list[Line]:
-    """Every cell of two sides, by metric; ``sides.sides`` says what a side may be.
+    """Every cell of two sides, by metric; ``sides.each`` says what a side may be.
 
     Raises:
         UserError: no such rows, nothing in common, or one training counted twice.
     """
-    left, right = sides.sides(a, b, results, given)
+    left, right = sides.each((a, b), results, given)
     for side in (left, right):
         select.refuse_repeats(side)
     titles = names(right.metrics) | names(left.metrics)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -22,29 +22,27 @@ GROUPS = ("method", "network")  # their settings are written with their own name
 Asked = dict[str, Any]  # names of settings -> the values that rows must have
 
 
-def sides(a: str, b: str, results: str, given: Path | None = None) -> tuple[Selection, Selection]:
-    """The rows of A and of B.
+def each(words: Sequence[str], results: str, given: Path | None = None) -> list[Selection]:
+    """The rows of each side.
 
     Args:
-        a, b: two tags or results folders, or two settings like ``edvae.kl=stable`` (several joined
-            by commas) that choose among the rows of ``results``.
+        words: tags or results folders, or settings like ``edvae.kl=stable`` (several joined by
+            commas) that choose among the rows of ``results``.
         results: a tag or a results folder.
         given: where baselines are looked for, else the usual places.
 
     Raises:
         UserError: no such rows, or a setting that two configurations of one cell share.
     """
-    if ("=" in a) != ("=" in b):
-        raise UserError(f"{a} and {b}: give two tags or folders, or two settings")
-    if "=" not in a:
-        return of_word(a, given), of_word(b, given)
+    settings = ["=" in word for word in words]
+    if any(settings) and not all(settings):
+        raise UserError(f"{' and '.join(words)}: give tags or folders, or settings, not both")
+    if not any(settings):
+        return [of_word(word, given) for word in words]
     rows = of_word(results, given)
-    wishes = wish(a), wish(b)
+    wishes = [wish(word) for word in words]
     free = {name for asked in wishes for name in asked}
-    left, right = (
-        chosen(rows, word, asked, free) for word, asked in zip((a, b), wishes, strict=True)
-    )
-    return left, right
+    return [chosen(rows, word, asked, free) for word, asked in zip(words, wishes, strict=True)]
 
 
 def of_word(word: str, given: Path | None) -> Selection:

@@ -95,6 +95,27 @@ def compare(
 
 
 @app.command()
+def order(
+    sides: Annotated[
+        list[str], typer.Argument(help="Two or more: tags, results folders, or NAME=VALUE.")
+    ],
+    results: Annotated[
+        str, typer.Option("--results", "-r", help="Where NAME=VALUE chooses: a tag or a folder.")
+    ] = "results",
+    baselines: Annotated[Path | None, typer.Option(help="Else ./baselines, then ours.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Does the order of the methods here stand there? Kendall's tau from each side to the next.
+
+    collapsebench order codebook_size=64 codebook_size=256 -r demo
+    """
+    from collapsebench.check import order as orders
+
+    found = orders.compare(sides, results, baselines)
+    show([orders.as_dict(one) for one in found]) if as_json else print(orders.text(found))
+
+
+@app.command()
 def freeze(
     tag: Annotated[str, typer.Argument(help="The baseline's name.")] = "",
     grid: Annotated[str, typer.Option("--grid", "-g", help="Else the one named as the tag.")] = "",

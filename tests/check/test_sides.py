@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from collapsebench.check.compare import compare
-from collapsebench.check.sides import chosen, facts, kept, of_word, sides, wish
+from collapsebench.check.sides import chosen, each, facts, kept, of_word, wish
 from collapsebench.results import baselines
 from collapsebench.settings import UserError
 
@@ -113,11 +113,11 @@ def test_what_is_chosen_leaves_the_label(demo):
         ("edvae.klamp=3", "edvae.clamp=20", "'edvae.klamp'; did you mean 'edvae.clamp'"),
         ("methd=edvae", "method=dvae", "no row has a setting 'methd'; did you mean 'method'"),
         ("method=", "method=dvae", "is not NAME=VALUE"),
-        ("demo", "method=dvae", "two tags or folders, or two settings"),
+        ("demo", "method=dvae", "tags or folders, or settings, not both"),
         ("dataset=digits", "method=dvae", "stands for 6 configurations"),
         ("method=edvae,network=sqvae", "method=dvae", "no rows with"),
     ],
 )  # fmt: skip
 def test_one_line_for_what_cannot_be_chosen(a, b, line):
     with pytest.raises(UserError, match=line):
-        sides(a, b, "demo", BASELINES)
+        each((a, b), "demo", BASELINES)

@@ -7,6 +7,8 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
+from collapsebench.stats.orders import MOVES, STANDS
+from collapsebench.stats.words import CANT_TELL
 from tests.stats.error_rates import (
     ALIKE,
     EQUAL,
@@ -17,6 +19,7 @@ from tests.stats.error_rates import (
     Setting,
     called_best,
     called_worse,
+    said,
     seen,
     told,
     worst,
@@ -73,6 +76,15 @@ def columns() -> str:
     return markdown(["seeds, spreads", *heads], rows)
 
 
+def words_of_orders() -> str:
+    """What is said of the order of six methods that did not change, in percent."""
+    rng, rows, words = np.random.default_rng(3), [], (STANDS, CANT_TELL, MOVES)
+    for seeds, steps in itertools.product((2, 3, 5), (0.0, 0.5, 1.0, 2.0)):
+        rates = said(seeds, steps, rng)
+        rows.append([f"{seeds}, {steps:g} SD", *percents(rates[word] for word in words)])
+    return markdown(["seeds, between neighbours", *words], rows)
+
+
 if __name__ == "__main__":
-    for table in (alarms, power, columns):
+    for table in (alarms, power, columns, words_of_orders):
         print(table(), end="\n\n", flush=True)

@@ -16,9 +16,12 @@ import numpy as np
 from scipy import special
 
 from collapsebench import stats
+from collapsebench.stats.orders import MOVES, STANDS, agreement
 from collapsebench.stats.variances import _inverse_trigamma
+from collapsebench.stats.words import CANT_TELL
 
 REPLICATES = 1000  # of each setting; the worst of a row is drawn anew with twenty times as many
+ORDERS = 400  # pairs of orders of each setting
 PATTERNS = ("every cell", "one cell", "at random")
 BETWEEN = (1.0, 4.0)  # how far SDs of cells of one side differ
 CELLS = (1, 2, 6, 18)
@@ -233,3 +236,15 @@ def told(
     """Share of methods beside the best of which it can be told whether they are as good."""
     words = ranked(Column(seeds, sd, behind), REPLICATES, rng)
     return float(np.isin(words[words != ""], [stats.BEST, stats.WORSE]).mean())
+
+
+def said(seeds: int, steps: float, rng: np.random.Generator) -> dict[str, float]:
+    """How often each word is said of the orders of six methods that are the same in both places.
+
+    Args:
+        seeds: of each method in each place.
+        steps: between the logarithms of neighbours, in SDs of a seed.
+    """
+    logs = steps * np.arange(6)[:, None] + rng.normal(size=(ORDERS, 2, 6, seeds))
+    words = [agreement(a.tolist(), b.tolist()).word for a, b in np.exp(logs)]
+    return {word: words.count(word) / ORDERS for word in (STANDS, CANT_TELL, MOVES)}
