@@ -65,14 +65,13 @@ def train_stage(workspace: Workspace) -> Result:
         stop=lambda: bool(workspace.stop()),
         checkpoint=workspace.checkpoint("train"),
         checkpoint_s=workspace.order.checkpoint_s,
+        identity=workspace.job.job_id,
     )
     weights = {k: v.contiguous() for k, v in model.state_dict().items()}
     tables.replace_atomically(workspace.folder / MODEL, lambda p: save_file(weights, p), load_file)
     files = [MODEL]
-    if len(state.maps) == len({step for step, _, _ in state.curve}):
+    if state.maps:
         files += save_arrays(workspace.folder, {ENTROPY_MAPS: np.stack(state.maps)})
-    elif state.maps:
-        print("train: its checkpoint had no entropy maps; none are kept", flush=True)
     facts = {
         "steps": state.step,
         "items_per_s": state.step * settings.batch_size / workspace.elapsed(),

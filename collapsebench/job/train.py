@@ -67,6 +67,7 @@ def fit(
     stop: Callable[[], bool] = lambda: False,
     checkpoint: Path | None = None,
     checkpoint_s: float = 60.0,
+    identity: str = "",
 ) -> State:
     """Trains ``model`` in place on images (N, H, W, 3) uint8 and returns its curve.
 
@@ -74,7 +75,9 @@ def fit(
         probe: further curve values, measured at each point; draws no random number.
         report: called at each point with its step and values.
         stop: asked before each step; True writes the checkpoint and raises ``Interrupted``.
-        checkpoint: a file to resume from, and to write every ``checkpoint_s`` seconds.
+        checkpoint: a file to resume from, and to write every ``checkpoint_s`` seconds; one that
+            is damaged or of another identity is set aside.
+        identity: names all that decides the trained model.
 
     Raises:
         Diverged: the loss is not finite, or after 2 000 steps the mean squared error between two
@@ -93,7 +96,7 @@ def fit(
     base = [float(group["lr"]) for group in optimizer.param_groups]
 
     # Resume, or initialise what depends on data.
-    state = restore(checkpoint, model, optimizer)
+    state = restore(checkpoint, identity, model, optimizer)
     if state is None:
         state = State()
         torch.manual_seed(seed + 1)
@@ -112,7 +115,7 @@ def fit(
         due = time.monotonic() - saved > checkpoint_s
         if checkpoint is not None and (stopped or due):
             state.window = window.tolist()
-            save(checkpoint, model, optimizer, state)
+            save(checkpoint, identity, model, optimizer, state)
             saved = time.monotonic()
         if stopped:
             raise Interrupted(f"stopped at step {state.step}")
@@ -217,9 +220,16 @@ def divergence(values: dict[str, float], step: int, ceiling: float) -> str:
     return ""
 
 
-def save(path: Path, model: DiscreteVAE, optimizer: torch.optim.Optimizer, state: State) -> None:
+def save(
+    path: Path,
+    identity: str,
+    model: DiscreteVAE,
+    optimizer: torch.optim.Optimizer,
+    state: State,
+) -> None:
     """Writes a checkpoint beside ``path`` and renames it over the last one."""
     content: dict[str, Any] = {
+        "identity": identity,
         "model": model.state_dict(),
         "optimizer": optimizer.state_dict(),
         "step": state.step,
@@ -238,20 +248,22 @@ def save(path: Path, model: DiscreteVAE, optimizer: torch.optim.Optimizer, state
 
 
 def restore(
-    path: Path | None, model: DiscreteVAE, optimizer: torch.optim.Optimizer
+    path: Path | None, identity: str, model: DiscreteVAE, optimizer: torch.optim.Optimizer
 ) -> State | None:
     """Loads a checkpoint into model, optimizer and the global generators.
 
     Returns:
         Where the run stands; None if there is no checkpoint, or one that is set aside because it
-        is damaged or of another model, which leaves the model as it was.
+        is damaged or of another job, which leaves the model as it was.
     """
     if path is None or not resumable(path):
         return None
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
+        if content["identity"] != identity:
+            raise ValueError("it is of another job")
         curve = [(step, name, value) for step, name, value in content["curve"]]
-        maps = [entropies.numpy() for entropies in content.get("maps", ())]  # none in older ones
+        maps = [entropies.numpy() for entropies in content["maps"]]
         state = State(content["step"], curve, content["window"], maps)
         refuse_other(content["model"], model)
         optimizer.load_state_dict(content["optimizer"])

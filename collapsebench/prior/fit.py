@@ -83,8 +83,8 @@ def fit(
 
     Args:
         checkpoint: a file to resume from and to write every ``checkpoint_s`` seconds; one
-            left by other tokens, settings or seed is ignored, a damaged one set aside. Removing
-            it is the caller's part.
+            left by other tokens, settings or seed, or damaged, is set aside. Removing it is the
+            caller's part.
         progress: called after each step with steps done, steps asked for and the values of the
             last finished epoch; what it raises ends the fit, its checkpoint written.
 
@@ -296,7 +296,7 @@ def restore(
     try:
         content = load(path)
         if content["identity"] != identity:
-            return None
+            raise ValueError("it is of other tokens, settings or seed")
         model.load_state_dict(content["model"])
         optimizer.load_state_dict(content["optimizer"])
         torch.set_rng_state(content["rng"])

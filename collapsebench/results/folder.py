@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import pickle
 import zipfile
 import zlib
@@ -20,7 +21,7 @@ LOG = "log.txt"  # what its processes printed
 STATUS = "status.json"  # how its last attempt ended
 PROGRESS = "progress.json"  # how far it is
 ROWS = "rows"  # its own copy of its rows; see copies
-DAMAGED = ".damaged"  # ends the name of a checkpoint that was set aside
+DAMAGED = ".damaged"  # ends the name of what was set aside
 
 # What reading a checkpoint can raise that is whole, and not one of this program.
 UNUSABLE = (AttributeError, KeyError, RuntimeError, TypeError, ValueError, pickle.UnpicklingError)
@@ -109,7 +110,10 @@ def resumable(checkpoint: Path) -> bool:
 
     A checkpoint is a zip file, as torch writes it, with a checksum of each part.
     """
-    if not checkpoint.exists():
+    if not os.path.lexists(checkpoint):
+        return False
+    if not checkpoint.is_file():  # opening a pipe would wait for ever
+        set_aside(checkpoint, "no file")
         return False
     try:
         with zipfile.ZipFile(checkpoint) as archive:
@@ -121,15 +125,15 @@ def resumable(checkpoint: Path) -> bool:
     return part is None
 
 
-def set_aside(checkpoint: Path, reason: str) -> None:
-    """Renames a checkpoint that cannot be gone on from, and says so in the job's log."""
-    count, aside = 1, checkpoint.with_name(checkpoint.name + DAMAGED)
-    while aside.exists():
+def set_aside(path: Path, reason: str) -> None:
+    """Renames what cannot be used and stands where a file is to be written, and says so."""
+    count, aside = 1, path.with_name(path.name + DAMAGED)
+    while os.path.lexists(aside):
         count += 1
-        aside = checkpoint.with_name(f"{checkpoint.name}{DAMAGED}-{count}")
-    checkpoint.rename(aside)
-    said = f"{checkpoint.name} cannot be gone on from ({''.join(reason.splitlines()[:1])})"
-    print(f"{said}: kept as {aside.name}, the stage begins again", flush=True)
+        aside = path.with_name(f"{path.name}{DAMAGED}-{count}")
+    path.rename(aside)
+    said = f"{path.name} cannot be used ({''.join(reason.splitlines()[:1])})"
+    print(f"{said}: kept as {aside.name} and made anew", flush=True)
 
 
 def _read(path: Path, kinds: dict[str, type]) -> dict[str, Any]:

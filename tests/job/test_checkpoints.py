@@ -1,5 +1,6 @@
 """Checkpoints hold all of a training's state; one that cannot be gone on from is set aside."""
 
+import os
 import zipfile
 
 import numpy as np
@@ -32,19 +33,6 @@ def test_the_maps_of_a_resumed_training_are_those_of_an_undisturbed_one(tmp_path
     assert resumed.maps is probes[2].maps
 
 
-def test_a_checkpoint_from_before_maps_were_in_it_is_gone_on_from(tmp_path):
-    path = tmp_path / "train.ckpt"
-    stopped_at(7, path)
-    content = torch.load(path, weights_only=True)
-    del content["maps"]
-    torch.save(content, path)
-    whole, resumed = fresh("edvae"), fresh("edvae")
-    fit(whole, SHORT)
-    state = fit(resumed, SHORT, checkpoint=path, probe=encode.Probe(images(16), CPU))
-    assert weights(resumed) == weights(whole)
-    assert len(state.maps) == 2  # of the points at 9 and 12: too few to be kept
-
-
 def truncated(path):
     path.write_bytes(path.read_bytes()[:-100])
 
@@ -60,6 +48,25 @@ def folder(path):
     path.mkdir()
 
 
+def pipe(path):
+    path.unlink()
+    os.mkfifo(path)
+
+
+def loop(path):
+    path.unlink()
+    path.symlink_to(path)
+
+
+def without(part):
+    def harm(path):
+        content = torch.load(path, weights_only=True)
+        del content[part]
+        torch.save(content, path)
+
+    return harm
+
+
 def no_torch_file(path):
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("a.txt", "nothing")
@@ -71,10 +78,15 @@ HARM = {
     "flipped": flipped,
     "garbage": lambda path: path.write_bytes(bytes(range(256)) * 40),
     "a folder": folder,
+    "a pipe": pipe,
+    "a loop": loop,
     "another zip": no_torch_file,
     "another content": lambda path: torch.save({"step": 7}, path),
     "a list": lambda path: torch.save([1, 2], path),
     "another model": lambda path: stopped_at(7, path, "vq_vae"),
+    "another job": lambda path: stopped_at(7, path, identity="another"),
+    "no identity": without("identity"),
+    "no maps": without("maps"),
 }
 
 
@@ -82,7 +94,7 @@ HARM = {
 def test_a_damaged_checkpoint_is_set_aside_and_training_begins_again(tmp_path, capsys, harm):
     path = tmp_path / "train.ckpt"
     stopped_at(7, path)
-    if harm is HARM["another model"]:
+    if harm in (HARM["another model"], HARM["another job"]):
         path.unlink()
     harm(path)
     whole, again = fresh("edvae"), fresh("edvae")
@@ -91,8 +103,8 @@ def test_a_damaged_checkpoint_is_set_aside_and_training_begins_again(tmp_path, c
     assert fit(again, SHORT, checkpoint=path).curve == expected.curve
     assert weights(again) == weights(whole)
     (said,) = capsys.readouterr().out.splitlines()
-    assert said.startswith("train.ckpt cannot be gone on from (")
-    assert said.endswith("kept as train.ckpt.damaged, the stage begins again")
+    assert said.startswith("train.ckpt cannot be used (")
+    assert said.endswith("kept as train.ckpt.damaged and made anew")
     assert [p.name for p in tmp_path.iterdir()] == ["train.ckpt.damaged"]
 
 
