@@ -18,11 +18,11 @@ import torch
 from collapsebench.job import train
 from collapsebench.job.stages import Facts, Rows, curve_rows, function
 from collapsebench.job.workspace import Workspace
-from collapsebench.plan.job import Job
+from collapsebench.plan.job import Job, finished, harmed, pending
 from collapsebench.quantizer import Incompatible
 from collapsebench.results import copies, provenance, tables
 from collapsebench.results.claims import Claim, Taken, describe, holder
-from collapsebench.results.folder import ROWS, damage, mark, say
+from collapsebench.results.folder import ROWS, clear, damage, mark, say
 from collapsebench.results.runs import attempts, rows_name, run_name
 from collapsebench.settings import PIPELINE, STAGES, UserError
 
@@ -30,6 +30,7 @@ from collapsebench.settings import PIPELINE, STAGES, UserError
 def run(workspace: Workspace, stages: Sequence[str] = STAGES, *, wait: bool = False) -> str:
     """Runs what is missing of a job and returns its status; idempotent.
 
+    A stage that is done is run again where a file of it was damaged since; its rows stand.
     Rows that the tables have lost are written again from the job's folder; where they are lost
     there, too, their stage is run again.
 
@@ -45,7 +46,7 @@ def run(workspace: Workspace, stages: Sequence[str] = STAGES, *, wait: bool = Fa
     job = workspace.job
     with Claim(workspace.folder, wait=lambda: wait and not workspace.stop()) as workspace.claim:
         tidy(workspace)
-        for stage in job.pending(workspace.results):
+        for stage in todo(workspace):
             if stage not in stages:
                 break  # a stage without the rows of those before it would be a torn job
             if status := workspace.stop():
@@ -81,6 +82,16 @@ def tidy(workspace: Workspace) -> None:
         print(f"rows written again from the job's folder: {path.parent.name}/{path.name}")
     for stage in job.stage_ids.keys() - job.pending(results):
         workspace.checkpoint(stage).unlink(missing_ok=True)
+
+
+def todo(workspace: Workspace) -> list[str]:
+    """Stages to be run, in order: what is missing, and what was damaged since, which is named."""
+    done = finished(workspace.results, [workspace.job.job_id])
+    harm = harmed(workspace.job, workspace.results, done)
+    for stage, reason in harm.items():
+        print(f"{reason}; {stage} is made anew", flush=True)
+    left = pending(workspace.job, done)
+    return [stage for stage in STAGES if stage in harm or stage in left]
 
 
 def classify(error: Exception) -> tuple[str, str]:
@@ -122,6 +133,7 @@ def perform(workspace: Workspace, stage: str) -> tuple[Rows, Facts]:
     """Runs one stage and marks its files as made with these settings."""
     workspace.started = {"clock": time.monotonic(), "at": datetime.now(UTC)}
     print(f"{stage} begins", flush=True)
+    clear(workspace.folder, stage)
     try:
         rows, facts, files = function(stage)(workspace)
     except SystemExit as end:  # a method that ends the process has no result

@@ -7,10 +7,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from collapsebench.plan.job import Job, finished, pending
+from collapsebench.plan.job import Job, finished, harmed, pending
 from collapsebench.results import copies, provenance
 from collapsebench.results.folder import job_folder
 from collapsebench.results.runs import standing
+from collapsebench.settings import STAGES
 
 FIRST = ("train", "encode")  # breadth first: every cell through these, then the rest
 
@@ -39,13 +40,13 @@ class Slot:
 
 
 def tasks(jobs: Sequence[Job], results: Path) -> list[Task]:
-    """What is missing, breadth first: train and encode of every cell, then what comes after."""
+    """What is missing or was damaged, breadth first: train and encode of every cell first."""
     done = finished(results)
-    missing = [(job, pending(job, done)) for job in jobs]
+    missing = [(job, {*pending(job, done), *harmed(job, results, done)}) for job in jobs]
     found = []
     for wanted in (lambda stage: stage in FIRST, lambda stage: stage not in FIRST):
         for job, stages in missing:
-            if chosen := tuple(stage for stage in stages if wanted(stage)):
+            if chosen := tuple(stage for stage in STAGES if stage in stages and wanted(stage)):
                 found.append(Task(job, chosen))
     return found
 
@@ -59,6 +60,11 @@ def recover(jobs: Sequence[Job], results: Path) -> None:
     done = finished(results, ids)
     unfinished = [job for job in jobs if pending(job, done)]
     folders = [job_folder(results, job.job_id) for job in unfinished]
+    files = [why for job in jobs for why in harmed(job, results, done).values()]
+    if files:
+        print(
+            f"files that their stages make anew: {'; '.join(files[:5])}{' ...' * (len(files) > 5)}"
+        )
     written = [path.parent.name for folder in folders for path in copies.publish(results, folder)]
     if written:
         print(f"rows that were missing or damaged, written again: {_counted(written)}")

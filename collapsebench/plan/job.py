@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from collapsebench.results import tables
-from collapsebench.results.folder import JOB, job_folder
+from collapsebench.results.folder import JOB, job_folder, spoiled
 from collapsebench.results.runs import Finished, finished
 from collapsebench.settings import GROUPS, STAGES, UserError, build
 
@@ -93,6 +93,12 @@ class Job:
         None once a stage ended without files for the next.
         """
         return pending(self, finished(results, [self.job_id]))
+
+
+def harmed(job: Job, results: Path, done: Finished) -> dict[str, str]:
+    """Stages that are done and whose files were damaged since -> why; see ``pending``."""
+    ids = {s: key for s, key in job.stage_ids.items() if done.get((job.job_id, key)) == "done"}
+    return spoiled(job_folder(results, job.job_id), ids)
 
 
 def pending(job: Job, done: Finished) -> tuple[str, ...]:

@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from collapsebench.results import tables
-from collapsebench.results.folder import ROWS
+from collapsebench.results.folder import ROWS, set_aside
 
 ORDER = ("curves", "codes", "protocols", "metrics", "runs")  # the row in `runs` is the commit
 
@@ -64,6 +64,8 @@ def publish(results: Path, folder: Path) -> list[Path]:
     for copy in copies(folder):
         own, there = (root.joinpath(*copy) for root in (folder / ROWS, results))
         if not stands(results, folder, copy) and tables.stages(own) is not None:
+            if os.path.lexists(there) and not there.is_file():
+                set_aside(there, "no file")
             tables.replace_atomically(there, functools.partial(shutil.copy2, own), Path.stat)
             written.append(there)
     return written

@@ -7,11 +7,12 @@ import os
 import pickle
 import zipfile
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from collapsebench.results import tables
+from collapsebench.settings import PIPELINE
 
 JOB = "job.json"  # the job as plain data
 ORDER = "order.json"  # what the launcher tells it
@@ -82,6 +83,46 @@ def mark(folder: Path, stage: str, stage_id: str, names: Iterable[str]) -> None:
     tables.write_json(folder / marker_file(stage), {"stage_id": stage_id, "files": files})
 
 
+def spoiled(folder: Path, stage_ids: Mapping[str, str]) -> dict[str, str]:
+    """Stages whose files are no longer what they left -> why; files that are gone are no harm.
+
+    What is older than its marker is taken to be as it was left, so that ten thousand jobs are
+    looked through in seconds; all else is compared with its hash.
+
+    Args:
+        folder: the job's.
+        stage_ids: stage -> id, of stages that are done.
+    """
+    harm = {}
+    for stage, stage_id in stage_ids.items():
+        path = folder / marker_file(stage)
+        marker = _read(path, {"stage_id": str})
+        if os.path.lexists(path) and not marker:
+            harm[stage] = f"{path.name} is damaged"
+        if marker.get("stage_id") != stage_id:
+            continue
+        names = [name for kind in PIPELINE[stage].files.values() for name in kind]
+        names = [name for name in names if _since(folder / name, path)]
+        if reason := damage(folder, stage, stage_id, names):
+            harm[stage] = reason
+    return harm
+
+
+def _since(path: Path, marker: Path) -> bool:
+    """Whether a file may have changed since its marker was written."""
+    if not os.path.lexists(path):
+        return False
+    return not path.is_file() or path.stat().st_mtime_ns >= marker.stat().st_mtime_ns
+
+
+def clear(folder: Path, stage: str) -> None:
+    """Sets aside what is no file and stands where a stage writes one."""
+    names = [name for kind in PIPELINE[stage].files.values() for name in kind]
+    for path in (folder / name for name in [*names, marker_file(stage)]):
+        if os.path.lexists(path) and not path.is_file():
+            set_aside(path, "no file")
+
+
 def damage(folder: Path, stage: str, stage_id: str, names: Iterable[str]) -> str:
     """Why files of a stage cannot be used as they are; "" if they can.
 
@@ -138,6 +179,8 @@ def set_aside(path: Path, reason: str) -> None:
 
 def _read(path: Path, kinds: dict[str, type]) -> dict[str, Any]:
     """A small JSON file; {} if it is absent, torn, or lacks a field of its kind."""
+    if not path.is_file():  # opening a pipe would wait for ever
+        return {}
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError):

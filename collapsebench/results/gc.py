@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 from collapsebench.results import claims, folder, status
@@ -35,8 +36,11 @@ def gc(results: Path, grid: str | None, keep: tuple[str, ...], dry_run: bool) ->
         for pattern in (*patterns, *LEFTOVERS)
         for path in place.glob(pattern)
     }
-    size = sum(path.stat().st_size for path in files)
+    size = sum(path.lstat().st_size for path in files)
     for path in () if dry_run else files:
-        path.unlink(missing_ok=True)
+        if path.is_dir() and not path.is_symlink():  # one that was set aside
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)
     would = "would free" if dry_run else "freed"
     return f"{would} {size / 1e6:.1f} MB: {len(files)} files of {len(places)} complete jobs"

@@ -279,6 +279,8 @@ def stages(path: Path) -> set[tuple[str, str]] | None:
 
 def whole(path: Path) -> bool:
     """Whether a file ends as parquet files do: a torn one does not. Quicker than reading it."""
+    if not path.is_file():
+        return False
     try:
         with path.open("rb") as file:
             file.seek(-4, os.SEEK_END)
