@@ -1,44 +1,198 @@
-"""Which of several codebooks decides, shares in print, and the name a distance may carry there.
+"""One record per quantity: its name in rows and in print, its unit, which way is better.
 
-"FID" is a claim about one network, one layer and one number of images. Only what meets it gets the
-name; every other Fréchet distance prints the extractor it was measured with.
+Tables, figures, checks, live lines and docs/metrics.md read these records; a quantity without one
+prints under its own name. "FID" is a claim about one network, one layer and one number of images:
+only what meets it gets the name; every other Fréchet distance prints the extractor it was measured
+with.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
 
 import numpy as np
 
-OF_A_CODEBOOK = {  # metric -> whether larger is better
-    "perplexity": True,
-    "perplexity_batch_mean": True,
-    "relative_perplexity": True,
-    "usage": True,
-    "unigram_entropy": True,
-    "effective_rank": True,
-    "dead_codes": False,
-    "duplicate_codes": False,
-    "collapsed": False,
+ARROWS = {"larger": " ↑", "smaller": " ↓", "": ""}
+
+
+@dataclass(frozen=True)
+class Quantity:
+    """A metric of the table ``metrics``, or what is logged along training.
+
+    Attributes:
+        name: as it stands in rows.
+        title: as it is printed, with its factor: "MSE × 10³".
+        definition: what it is, with its range.
+        better: which way is better; "" where values are not ranked.
+        unit: printed behind the title.
+        short: the title as heading of a column, where it would be too wide.
+        factor: what values are multiplied by before they are printed.
+        decimals: printed, after the factor.
+        stage: that measures it.
+        split: that tables show; distances are from the training images.
+        margin: relative change below which a difference does not matter; 0 where none is tested.
+        published: its name among the published numbers, "" for none.
+        log: whether its axis is logarithmic along training.
+        relative: whether each seed is divided by its first point there.
+    """
+
+    name: str
+    title: str
+    definition: str = ""
+    better: Literal["larger", "smaller", ""] = ""
+    unit: str = ""
+    short: str = ""
+    factor: float = 1.0
+    decimals: int = 2
+    stage: str = "encode"
+    split: str = "test"
+    margin: float = 0.0
+    published: str = ""
+    log: bool = False
+    relative: bool = False
+
+    @property
+    def larger(self) -> bool:
+        """Whether larger is better; so it is said to be where values are not ranked, too."""
+        return self.better != "smaller"
+
+    @property
+    def arrow(self) -> str:
+        """Towards better, behind a title: " ↓"."""
+        return ARROWS[self.better]
+
+    @property
+    def scored(self) -> bool:
+        """Whether values are of a scoring protocol."""
+        return self.stage == "score"
+
+    @property
+    def share(self) -> bool:
+        """Whether it is printed as a percentage."""
+        return self.unit == "%"
+
+    @property
+    def axis(self) -> str:
+        """Title and unit: "KL, nats"."""
+        return ", ".join(filter(None, (self.title, self.unit)))
+
+    def column(self, split: str = "") -> str:
+        """Heading of a column, with a split where it tells two apart: "NLL, train, nats"."""
+        return ", ".join(filter(None, (self.short or self.title, split, self.unit)))
+
+    def printed(self, values: Iterable[float]) -> list[float]:
+        """Values in the printed unit."""
+        return [value * self.factor for value in values]
+
+
+NEIGHBOURS = {
+    "precision": "share of samples near a reference image, in [0, 1]",
+    "recall": "share of reference images near a sample, in [0, 1]",
+    "density": "reference neighbourhoods around a sample, mean over samples, / k; from 0",
+    "coverage": "share of reference neighbourhoods that hold a sample, in [0, 1]",
 }
+K3 = ", k\u00a0=\u00a03"
+RECORDS = (
+    Quantity("perplexity", "perplexity", "exp of the entropy of the counts of all tokens of a "
+             "split, in [1, K]", "larger", decimals=1, margin=0.03),
+    Quantity("relative_perplexity", "perplexity / codebook size", "perplexity / K, in [1/K, 1]",
+             "larger", unit="%", short="relative", factor=100, decimals=1),
+    Quantity("perplexity_batch_mean", "perplexity, per batch", "the paper's: mean over batches of "
+             "128 rows, the last partial batch dropped; biased low; in [1, K]", "larger",
+             decimals=1, published="perplexity"),
+    Quantity("usage", "usage", "share of codes chosen at least once, in [1/K, 1]", "larger",
+             unit="%", factor=100, decimals=1),
+    Quantity("dead_codes", "dead codes", "codes that were never chosen, in [0, K - 1]", "smaller",
+             decimals=1),
+    Quantity("collapsed", "collapsed", "1 if relative perplexity or usage is below its threshold, "
+             "else 0", "smaller", decimals=0),
+    Quantity("unigram_entropy", "unigram entropy", "entropy of the counts, in [0, ln K]", "larger",
+             unit="nats", decimals=3),
+    Quantity("effective_rank", "effective rank", "exp of the entropy of the singular values of the "
+             "finite code vectors (Roy and Vetterli 2007), in [1, min(K, D)]", "larger"),
+    Quantity("duplicate_codes", "duplicate codes", "finite code vectors that repeat another one, "
+             "within 1e-6 of the largest entry; in [0, K - 1]", "smaller", decimals=1),
+    Quantity("non_finite_codes", "codes that are not finite", "code vectors with NaN or inf; there "
+             "only if there are any", "smaller", decimals=1),
+    Quantity("entropy_mean", "posterior entropy", "entropy of the token posteriors, mean over "
+             "images and positions, in [0, ln K]", unit="nats"),
+    Quantity("entropy_sd", "SD of the posterior entropy", "the same, SD over images and positions",
+             unit="nats"),
+    Quantity("mutual_information", "mutual information", "entropy of the mean posterior minus the "
+             "mean entropy, in [0, ln K]", unit="nats"),
+    Quantity("uncertainty", "uncertainty", "K / S of Dirichlet posteriors, mean over images and "
+             "positions, in (0, 1]"),
+    Quantity("mse", "MSE × 10³", "mean squared error of reconstructions, pixels in [0, 1]",
+             "smaller", factor=1e3, margin=0.03, published="mse_e3", log=True),
+    Quantity("psnr", "PSNR", "-10 log10 of the mean squared error", "larger", unit="dB"),
+    Quantity("nll", "NLL", "negative log-likelihood of the tokens under the prior, from 0",
+             "smaller", unit="nats per token", decimals=3, stage="prior"),
+    Quantity("bits_per_token", "bits per token", "the same in bits", "smaller", decimals=3,
+             stage="prior"),
+    Quantity("prior_gain", "prior gain", "unigram entropy minus NLL", "larger", unit="nats",
+             decimals=3, stage="prior"),
+    Quantity("unique_token_grids", "unique token grids", "share of samples whose tokens differ",
+             "larger", unit="%", factor=100, decimals=1, stage="sample", split="train"),
+    Quantity("unique_images", "unique images", "share of samples whose pixels differ", "larger",
+             unit="%", factor=100, decimals=1, stage="sample", split="train"),
+    Quantity("rfd", "Fréchet distance of reconstructions", "from the reference: the limit that "
+             "encoder, codebook and decoder set", "smaller", stage="score", split="train"),
+    Quantity("gfd", "Fréchet distance of samples", "of the prior, from the reference", "smaller",
+             stage="score", split="train", margin=0.05, published="fid"),
+    Quantity("fd_gap", "gap of the Fréchet distances", "`gfd - rfd`: what the prior adds",
+             "smaller", stage="score", split="train"),
+    *(
+        Quantity(name, name, definition, "larger", stage="score", split="train",
+                 published=name if name in ("precision", "recall") else "")
+        for name, definition in NEIGHBOURS.items()
+    ),
+    *(
+        Quantity(f"{name}_k3", f"{name}{K3}", f"{name} with k = 3, the original choice", "larger",
+                 stage="score", split="train")
+        for name in NEIGHBOURS
+    ),
+    Quantity("loss", "loss / first point", "what is minimised, in the method's own terms",
+             stage="train", log=True, relative=True),
+    Quantity("kl", "KL", "the loss's divergence from the uniform posterior or prior", unit="nats",
+             stage="train", log=True),
+    Quantity("z_e_norm", "‖z_e‖", "norm of the encoder's vectors, mean", stage="train", log=True),
+    Quantity("code_norm", "‖code‖", "norm of the codes, mean", stage="train"),
+    Quantity("code_distance", "‖z_e − code‖", "distance from a vector to its code, mean",
+             stage="train", log=True),
+    Quantity("lr", "learning rate", "as scheduled", stage="train", log=True),
+    Quantity("temperature", "temperature", "of the sampled codes, as scheduled", stage="train"),
+    Quantity("beta", "β", "weight of the commitment or of the KL, as scheduled", stage="train",
+             log=True),
+    Quantity("prior_loss", "prior loss", "of the batches since the last point", "smaller",
+             unit="nats per token", decimals=3, stage="prior"),
+    Quantity("prior_held_out", "prior loss, held out", "of training tokens that the fit keeps "
+             "apart", "smaller", unit="nats per token", decimals=3, stage="prior"),
+)  # fmt: skip
+QUANTITIES = {record.name: record for record in RECORDS}
+TESTED = tuple(record for record in RECORDS if record.margin)  # between methods, tags and versions
+LIVE = ("mse", "perplexity", "usage", "prior_held_out", "gfd")  # shown of a job at work
+EACH = "codebook_"  # begins the names of the rows that hold each of several codebooks
 
 INCEPTION = "inception-v3-compat"
 FID_NAMES = {"full": "FID", "quick": "FID_10k"}  # scoring protocol -> name with Inception features
 DISTANCES = {"gfd": "{}", "rfd": "r{}", "fd_gap": "{} gap"}
 
 
-def worst(metric: str, values: Sequence[float]) -> int:
-    """Which of several codebooks decides: the index of its worst value, NaN before any other.
-
-    Raises:
-        KeyError: a metric that is not of a codebook.
-    """
-    return int(np.argmin(values) if OF_A_CODEBOOK[metric] else np.argmax(values))
+def of(name: str) -> Quantity:
+    """The record of a quantity; of one without, its own name in print, and larger as better."""
+    return QUANTITIES.get(name) or Quantity(name, name.replace("_", " "))
 
 
-def each(metric: str) -> str:
-    """The name of the rows that hold a metric of every one of several codebooks."""
-    return f"codebook_{metric}"
+def worst(name: str, values: Sequence[float]) -> int:
+    """Which of several codebooks decides: the index of its worst value, NaN before any other."""
+    return int(np.argmin(values) if of(name).larger else np.argmax(values))
+
+
+def live(values: Mapping[str, Any]) -> str:
+    """The last numbers of a job at work: "mse 0.00421 perplexity 12.4"."""
+    return " ".join(f"{k} {values[k]:.4g}" for k in LIVE if isinstance(values.get(k), float))
 
 
 def percent(share: float, decimals: int = 1) -> str:

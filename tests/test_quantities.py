@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from collapsebench import metrics
-from collapsebench.quantities import OF_A_CODEBOOK, metric_label, worst
+from collapsebench.quantities import QUANTITIES, RECORDS, metric_label, of, worst
 from collapsebench.settings import PROTOCOLS
 
 EXTRACTORS = ("inception-v3-compat", "inception-v3-compat@0123456789ab", "cb-randconv-v1")
@@ -60,6 +60,18 @@ def test_the_worst_of_several_codebooks(metric, values, index):
     assert worst(metric, values) == index
 
 
-def test_every_metric_of_a_codebook_knows_its_worst():
-    measured = metrics.codebook_metrics(np.arange(4), 4, np.eye(4))
-    assert set(measured) == set(OF_A_CODEBOOK)
+def test_of_a_metric_without_a_record_the_smallest_is_the_worst():
+    assert of("gini_index").title == "gini index"
+    assert worst("gini_index", [0.5, 0.25, 1.0]) == 1
+
+
+def test_names_are_said_once():
+    assert len(QUANTITIES) == len(RECORDS)
+    published = [record.published for record in RECORDS if record.published]
+    assert len(set(published)) == len(published)
+
+
+def test_every_shipped_metric_of_a_codebook_has_a_record():
+    measured = metrics.codebook_metrics(np.arange(4), 4, [[math.nan], [1.0], [2.0], [3.0]])
+    assert set(measured) <= set(QUANTITIES)
+    assert all(of(name).better for name in measured)

@@ -10,16 +10,9 @@ import numpy as np
 
 from collapsebench import stats
 from collapsebench.check import select, sides
-from collapsebench.check.rows import (
-    QUANTITIES,
-    CellKey,
-    Quantity,
-    names,
-    percent,
-    seeds_text,
-    values,
-)
+from collapsebench.check.rows import CellKey, names, percent, seeds_text, values
 from collapsebench.check.select import Selection
+from collapsebench.quantities import TESTED, Quantity
 from collapsebench.settings import UserError
 
 
@@ -65,7 +58,7 @@ def compare(a: str, b: str, given: Path | None = None, *, results: str = "result
         select.refuse_repeats(side)
     titles = names(right.metrics) | names(left.metrics)
     diverged = select.diverged(left.runs), select.diverged(right.runs)
-    families = [pairs(quantity, left, right) for quantity in QUANTITIES]
+    families = [pairs(quantity, left, right) for quantity in TESTED]
     if not any(mine and theirs for family in families for mine, theirs in family.values()):
         raise UserError(
             f"{a} and {b} have no cell in common: rows compare only within the same dataset, "
@@ -74,7 +67,7 @@ def compare(a: str, b: str, given: Path | None = None, *, results: str = "result
     changes = stats.changes(*(list(family.values()) for family in families))
     return [
         line(titles[key], quantity, pair, (diverged[0][key[:-1]], diverged[1][key[:-1]]), change)
-        for quantity, family, tested in zip(QUANTITIES, families, changes, strict=True)
+        for quantity, family, tested in zip(TESTED, families, changes, strict=True)
         for (key, pair), change in zip(family.items(), tested, strict=True)
     ]
 
@@ -100,7 +93,7 @@ def line(
     word = change.word(quantity.larger) if a and b else f"only in {'A' if a else 'B'}"
     low, high = change.interval() or (None, None)
     return Line(
-        title, quantity.metric, mean(a), mean(b), (len(a), len(b)), diverged, word,
+        title, quantity.name, mean(a), mean(b), (len(a), len(b)), diverged, word,
         change.why if a and b else "", change.change, low, high, change.p, change.borrowed,
     )  # fmt: skip
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,29 +17,7 @@ from collapsebench.check.verdicts import MISSING, OK, UNSURE, WORSE, Finding
 from collapsebench.results import baselines, grids, tables
 from collapsebench.results.baselines import Published
 
-
-@dataclass(frozen=True)
-class Printed:
-    """How a printed metric is measured here.
-
-    Attributes:
-        factor: what measured values are multiplied by.
-        scored: measured by the score stage, against the training split: only verified Inception
-            features under the protocol "full" compare.
-    """
-
-    metric: str
-    factor: float = 1.0
-    scored: bool = False
-
-
-PRINTED = {
-    "perplexity": Printed("perplexity_batch_mean"),
-    "mse_e3": Printed("mse", factor=1e3),
-    "fid": Printed("gfd", scored=True),
-    "precision": Printed("precision", scored=True),
-    "recall": Printed("recall", scored=True),
-}
+PRINTED = {record.published: record for record in quantities.RECORDS if record.published}
 PARTS = {"cifar10_5k": "cifar10"}  # datasets whose images are some of a printed dataset's
 VERDICTS = {"reproduced": OK, "differs": WORSE, "inconclusive": UNSURE}
 
@@ -106,14 +83,14 @@ def finding(seeds: Jobs, metric: str, published: Published, metrics: pd.DataFram
     """What the seeds of one cell say about one printed number."""
     job = seeds[0]
     printed = PRINTED[metric.partition("[")[0]]
-    split = "train" if printed.scored else published.split
+    split = printed.split if printed.scored else published.split
     rows = metrics[
         metrics["job_id"].isin([seed["job_id"] for seed in seeds])
-        & (metrics["metric"] == printed.metric)
+        & (metrics["metric"] == printed.name)
         & (metrics["split"] == split)
         & ((metrics["protocol"] != "") == printed.scored)
     ]
-    values = [float(v) * printed.factor for v in rows["value"] if np.isfinite(v)]
+    values = printed.printed(float(v) for v in rows["value"] if np.isfinite(v))
     size = f"{job['codebook_size']}×{job['code_dim']}"
     subject = f"{job['label']} · {job['dataset']} · {size} · {metric} ({published.source})"
     other = [f"other data (a part of {PARTS[job['dataset']]})"] if job["dataset"] in PARTS else []

@@ -19,33 +19,13 @@ import pandas as pd
 
 from collapsebench import stats
 from collapsebench.check.verdicts import BETTER, MISSING, OK, UNSURE, WORSE, Finding
+from collapsebench.quantities import TESTED, Quantity
 
 NEW_SEEDS = 3  # of a usual check; what the stated sensitivity is reckoned for
 HEADROOM = 1.25  # variances are estimated anew at each check
 MOST_PROMISED = math.log(100)  # what needs a change by more to be seen is no promise
 MOST_SHOWN = 20.0  # in logarithms, half a billion: more is shown as this
 
-
-@dataclass(frozen=True)
-class Quantity:
-    """A metric that is watched.
-
-    Attributes:
-        larger: whether larger is better.
-        margin: share below which a change does not matter.
-    """
-
-    metric: str
-    split: str
-    larger: bool
-    margin: float
-
-
-QUANTITIES = (
-    Quantity("perplexity", "test", larger=True, margin=0.03),
-    Quantity("mse", "test", larger=False, margin=0.03),
-    Quantity("gfd", "train", larger=False, margin=0.05),
-)
 
 CELL = ["comparison_id", "method", "network", "label", "protocol"]
 NAMES = ["label", "dataset", "codebook_size", "code_dim"]
@@ -72,7 +52,7 @@ class Cell:
 
 def values(rows: pd.DataFrame, quantity: Quantity) -> Values:
     """Cell -> its seeds' finite values."""
-    wanted = (rows["metric"] == quantity.metric) & (rows["split"] == quantity.split)
+    wanted = (rows["metric"] == quantity.name) & (rows["split"] == quantity.split)
     found = rows[wanted & np.isfinite(rows["value"])]
     groups = found.fillna({"protocol": ""}).groupby(CELL, sort=False)["value"]
     return {key: list(group) for key, group in groups}
@@ -104,14 +84,14 @@ def compare(
         diverged: of the new and of the frozen seeds.
     """
     cells, found = [], []
-    for quantity in QUANTITIES:
+    for quantity in TESTED:
         before, now = values(old, quantity), values(new, quantity)
         for key, name in names(old).items():
             if key in before and key in now:
                 lost = diverged[0].get(key[:-1], 0), diverged[1].get(key[:-1], 0)
                 cells.append(Cell(name, quantity, now[key], before[key], lost))
             elif key in before:
-                found.append(absent(f"{name} · {quantity.metric}"))
+                found.append(absent(f"{name} · {quantity.name}"))
     return judge(cells, sensitivity) + found
 
 
@@ -123,7 +103,7 @@ def absent(subject: str) -> Finding:
 
 def judge(cells: Sequence[Cell], sensitivity: Mapping[str, float]) -> list[Finding]:
     """One finding per cell, in their order by quantity; all of them are one family of tests."""
-    families = [[cell for cell in cells if cell.quantity == wanted] for wanted in QUANTITIES]
+    families = [[cell for cell in cells if cell.quantity == wanted] for wanted in TESTED]
     changes = stats.changes(*([(cell.new, cell.old) for cell in family] for family in families))
     pairs = [
         (cell, change)
@@ -134,8 +114,8 @@ def judge(cells: Sequence[Cell], sensitivity: Mapping[str, float]) -> list[Findi
     return [
         Finding(
             2,
-            f"{cell.name} · {cell.quantity.metric}",
-            *verdict(cell, change, sensitivity.get(cell.quantity.metric, 0.0), alpha),
+            f"{cell.name} · {cell.quantity.name}",
+            *verdict(cell, change, sensitivity.get(cell.quantity.name, 0.0), alpha),
         )
         for cell, change in pairs
     ]
@@ -216,7 +196,7 @@ def sensitivity(rows: pd.DataFrame) -> dict[str, float]:
     """
     families = {
         quantity: [np.log(seeds) for seeds in values(rows, quantity).values() if testable(seeds)]
-        for quantity in QUANTITIES
+        for quantity in TESTED
     }
     alpha = stats.ALPHA / max(1, 2 * sum(map(len, families.values())))
     found = {}
@@ -224,7 +204,7 @@ def sensitivity(rows: pd.DataFrame) -> dict[str, float]:
         seen = HEADROOM * max(detectable(cells, alpha), default=math.inf)
         if seen <= MOST_PROMISED:
             percents = math.ceil(100 * share(seen, quantity.larger))
-            found[quantity.metric] = (min(percents, 99) if quantity.larger else percents) / 100
+            found[quantity.name] = (min(percents, 99) if quantity.larger else percents) / 100
     return found
 
 

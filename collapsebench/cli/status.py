@@ -9,13 +9,13 @@ from typing import Any
 
 from rich.table import Table
 
+from collapsebench.quantities import live
 from collapsebench.results import claims, tables
 from collapsebench.results.folder import LOG
 from collapsebench.results.status import find, status
 from collapsebench.settings import UserError, did_you_mean
 
 WATCH_S = 1.0
-SHOWN = ("mse", "perplexity", "usage", "prior_held_out")
 
 
 def print_status(rows: list[dict[str, Any]]) -> None:
@@ -41,8 +41,7 @@ def table(rows: list[dict[str, Any]]) -> Table:
 
 def said(row: dict[str, Any]) -> str:
     """A job's last words: its numbers while it runs, else why it ended."""
-    numbers = (f"{k} {v:.4g}" for k, v in row["values"].items() if k in SHOWN)
-    return " ".join(numbers) or row["message"][:60]
+    return live(row["values"]) or row["message"][:60]
 
 
 def watch(results: Path, name: str | None) -> None:

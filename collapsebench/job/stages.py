@@ -292,7 +292,9 @@ def cell_rows(own: list[list[dict[str, Any]]]) -> list[dict[str, Any]]:
         values = [row["value"] for row in alike]
         rows.append(alike[quantities.worst(alike[0]["metric"], values)])
     if len(own) > 1:
-        rows += [row | {"metric": quantities.each(row["metric"])} for found in own for row in found]
+        rows += [
+            row | {"metric": f"{quantities.EACH}{row['metric']}"} for found in own for row in found
+        ]
     return rows
 
 

@@ -15,7 +15,8 @@ from rich.table import Table
 
 from collapsebench.launch.tasks import Task
 from collapsebench.plan.job import Job
-from collapsebench.results.folder import progress
+from collapsebench.quantities import live
+from collapsebench.results.folder import job_folder, progress
 from collapsebench.results.tables import STATUSES
 
 SAY_S = 60.0  # between two lines about running jobs where there is no terminal
@@ -51,7 +52,7 @@ class Board:
     def on_end(self, job: Job, status: str) -> None:
         """A job's task ended."""
         self.ended += status in STATUSES  # not if it will be tried again
-        state = progress(self.results / "jobs" / job.job_id)
+        state = progress(job_folder(self.results, job.job_id))
         text = f"[{self.ended}/{self.total}] {name(job)} {status} {values(state)}".rstrip()
         self.console.print(f"{text}  {self.eta()}", highlight=False, markup=False, soft_wrap=True)
 
@@ -64,7 +65,7 @@ class Board:
         for column in ("job", "stage", "progress", "state"):
             table.add_column(column, no_wrap=column == "job")
         for job in running:
-            state = progress(self.results / "jobs" / job.job_id)
+            state = progress(job_folder(self.results, job.job_id))
             share = f"{state['done']}/{state['total']}" if state else "starting"
             more = values(state) + self.warning(job, state)
             table.add_row(name(job), state.get("stage", ""), share, more)
@@ -76,7 +77,7 @@ class Board:
             return
         self.said = time.monotonic()
         for job in running:
-            state = progress(self.results / "jobs" / job.job_id)
+            state = progress(job_folder(self.results, job.job_id))
             if state:
                 text = f"{name(job)} {state['stage']} {state['done']}/{state['total']}"
                 more = values(state) + self.warning(job, state)
@@ -114,13 +115,7 @@ def name(job: Job) -> str:
 
 def values(state: dict[str, Any]) -> str:
     """The last numbers of a job."""
-    found = state.get("values", {})
-    shown = [
-        f"{k} {found[k]:.4g}"
-        for k in ("mse", "perplexity", "usage", "prior_held_out", "gfd")
-        if isinstance(found.get(k), float)
-    ]
-    return ", ".join(shown)
+    return live(state.get("values", {}))
 
 
 def duration(seconds: float) -> str:

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from collapsebench.datasets import label as dataset_label
+from collapsebench.quantities import of
 from collapsebench.report import sweep
 from collapsebench.report.cells import SPREAD, Measure, measured_cell
 from collapsebench.report.data import Group, ReportData
@@ -81,8 +82,8 @@ def _cell(data: ReportData, group: Group | None, paper: str) -> Cell:
         return Cell({"measured": "–"})
     comparison = data.comparison(group.first)
     split = data.paper_split(comparison) if paper else None
-    metric = "perplexity_batch_mean" if split else "perplexity"
-    measure = Measure(comparison, "", metric, split or "test", paper=paper, decimals=1)
+    quantity = of("perplexity_batch_mean" if split else "perplexity")
+    measure = Measure(comparison, "", quantity, split or "test", paper=paper)
     return measured_cell(data, group, measure)
 
 

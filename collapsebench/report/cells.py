@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from collapsebench import stats
+from collapsebench.quantities import Quantity
 from collapsebench.report.data import Comparison, Group, ReportData
 from collapsebench.report.rows import LOST
 from collapsebench.report.tables import Cell, Number, Part
@@ -26,27 +27,24 @@ class Measure:
     """One column of a table of measurements.
 
     Attributes:
-        paper: the metric's name among the published numbers, "" for none.
-        factor: what values are multiplied by before they are printed.
-        larger: whether larger is better; None where values are not ranked.
-        beside: further metrics of the test split, part name -> metric, printed without a verdict.
+        paper: the quantity's name among the published numbers, "" for none.
+        ranked: whether values may be ranked.
+        beside: further metrics, part name -> metric, in the same unit, without a verdict.
     """
 
     comparison: Comparison
     heading: str
-    metric: str
+    quantity: Quantity
     split: str
     protocol: str = ""
     paper: str = ""
-    factor: float = 1.0
-    decimals: int = 2
-    larger: bool | None = True
+    ranked: bool = True
     beside: Mapping[str, str] = field(default_factory=dict)
 
     def values(self, group: Group) -> dict[int, float]:
         """Seed -> value, as printed."""
-        found = group.values(self.metric, self.split, self.protocol)
-        return {seed: value * self.factor for seed, value in found.items()}
+        found = group.values(self.quantity.name, self.split, self.protocol)
+        return dict(zip(found, self.quantity.printed(found.values()), strict=True))
 
 
 def measured_cell(
@@ -62,19 +60,19 @@ def measured_cell(
     if group is None:
         return Cell({"measured": "–"})
     values = list(measure.values(group).values())
-    job = group.first
+    job, decimals = group.first, measure.quantity.decimals
     paper = data.published(job, measure.paper)
-    parts: dict[str, Part] = {"measured": mean(values, measure.decimals) or missing(group)}
+    parts: dict[str, Part] = {"measured": mean(values, decimals) or missing(group)}
     parts["seeds"] = seeds(len(values), len(group.jobs))
     parts |= lent(standing.borrowed if standing else 0.0)
     if group.own_dim:
         parts["code dimension"] = f"D = {group.own_dim}"
     for part, metric in measure.beside.items():
-        others = group.values(metric, *_place(measure, part))
-        if found := mean([v * measure.factor for v in others.values()], measure.decimals):
-            parts[part] = found
+        others = group.values(metric, *_place(measure, part)).values()
+        if number := mean(measure.quantity.printed(others), decimals):
+            parts[part] = number
     if paper is not None:
-        parts |= _against(values, paper, measure.decimals, not apart(job.settings, job.network))
+        parts |= _against(values, paper, decimals, not apart(job.settings, job.network))
     if note := "; ".join(marks(group)):
         parts["note"] = note
     if len(group.devices) > 1:
@@ -166,6 +164,8 @@ def several_codebooks(group: Group) -> str:
 
 def _hover(group: Group, measure: Measure) -> str:
     values = measure.values(group)
-    lines = [f"seed {seed}: {value:.{measure.decimals}f}" for seed, value in values.items()]
+    lines = [
+        f"seed {seed}: {value:.{measure.quantity.decimals}f}" for seed, value in values.items()
+    ]
     jobs = ", ".join(job.job_id for job in group.jobs)
     return "\n".join([*lines, f"jobs {jobs}", *sorted(group.devices)])

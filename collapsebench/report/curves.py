@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
 from matplotlib.axes import Axes
 
+from collapsebench.quantities import Quantity, of
 from collapsebench.report import multiples, style
 from collapsebench.report.data import Comparison, ReportData, Variant
 from collapsebench.report.figures import Figure
@@ -17,32 +17,15 @@ from collapsebench.report.multiples import Panel
 LINES = "Thick: mean over seeds, thin: each seed."
 
 
-@dataclass(frozen=True)
-class Quantity:
-    """What is drawn along training.
-
-    Attributes:
-        factor: what values are multiplied by.
-        log: whether the axis is logarithmic; zeros are then not drawn.
-        relative: whether each seed's values are divided by its first.
-    """
-
-    metric: str
-    label: str
-    factor: float = 1.0
-    log: bool = False
-    relative: bool = False
-
-
 def figures(
-    data: ReportData, name: str, title: str, caption: str, quantities: Sequence[Quantity]
+    data: ReportData, name: str, title: str, caption: str, quantities: Sequence[str]
 ) -> list[Figure]:
     """One row of panels per quantity that was logged, one column per dataset.
 
     One figure, or one for each dataset where methods are many; none if nothing was logged.
     """
     logged = set(data.curves["metric"].unique())
-    shown = [quantity for quantity in quantities if quantity.metric in logged]
+    shown = [of(quantity) for quantity in quantities if quantity in logged]
     methods = [v for v in data.variants if any(_has_curve(data, v, q) for q in shown)]
 
     def panels(comparison: Comparison) -> list[Panel]:
@@ -53,25 +36,25 @@ def figures(
 
 def _has_curve(data: ReportData, variant: Variant, quantity: Quantity) -> bool:
     cells = (data.groups.get((variant, comparison)) for comparison in data.focus)
-    return any(len(data.curve(group, quantity.metric)[0]) for group in cells if group)
+    return any(len(data.curve(group, quantity.name)[0]) for group in cells if group)
 
 
 def _panel(data: ReportData, quantity: Quantity, comparison: Comparison) -> Panel:
     line, dress = partial(_line, data, comparison, quantity), partial(_dress, quantity)
-    return Panel(comparison.label, "step", quantity.label, line, dress)
+    return Panel(comparison.label, "step", quantity.axis, line, dress)
 
 
 def _dress(quantity: Quantity, ax: Axes) -> None:
     ax.xaxis.set_major_formatter(style.count)
     if quantity.log:
-        style.log_y(ax)
+        style.log_y(ax)  # zeros are not drawn
 
 
 def _line(
     data: ReportData, comparison: Comparison, quantity: Quantity, ax: Axes, variant: Variant
 ) -> None:
     group = data.groups.get((variant, comparison))
-    steps, values = data.curve(group, quantity.metric) if group else (np.empty(0), np.empty(0))
+    steps, values = data.curve(group, quantity.name) if group else (np.empty(0), np.empty(0))
     if not len(steps):
         return
     values = values / values[:, :1] if quantity.relative else values * quantity.factor
@@ -83,7 +66,7 @@ def _line(
         style.tag(thin, variant.label)
     mean = values.mean(0)
     texts = [
-        f"{variant.label} · step {step:,}: {quantity.label} {value:.4g}"
+        f"{variant.label} · step {step:,}: {quantity.axis} {value:.4g}"
         for step, value in zip(steps, mean, strict=True)
     ]
     style.series(ax, variant, steps, mean, texts=texts, markers=False)

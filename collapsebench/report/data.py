@@ -24,7 +24,6 @@ from collapsebench.results.repeats import repeats
 from collapsebench.results.runs import standing
 
 PAPER_CODEBOOK = (512, 16)
-EACH = {quantities.each(metric): metric for metric in quantities.OF_A_CODEBOOK}
 
 
 @dataclass(frozen=True)
@@ -149,7 +148,7 @@ class ReportData:
         self.metrics = self.rows("metrics", self.jobs).fillna({"split": "", "protocol": ""})
         protocols = self.rows("protocols", self.jobs).to_dict("records")
         self.protocols = {row["protocol"]: row for row in protocols}
-        cells = self.metrics[~self.metrics["metric"].isin(EACH)]
+        cells = self.metrics[~self._of_each]
         self.copies = repeats(self.metrics)
         names = ("job_id", "metric", "split", "protocol", "value")
         columns = (cells[name].tolist() for name in names)  # a list is walked much faster
@@ -371,13 +370,25 @@ class ReportData:
     @cached_property
     def each(self) -> dict[tuple[str, str, str], list[float]]:
         """(job, metric, split) -> the values of each of several codebooks, the worst first."""
-        rows = self.metrics[self.metrics["metric"].isin(EACH)]
+        rows = self.metrics[self._of_each]
         found: dict[tuple[str, str, str], list[float]] = defaultdict(list)
         columns = rows[["job_id", "metric", "split", "value"]]
         for job, name, split, value in columns.itertuples(index=False):
-            found[job, EACH[name], split].append(value)
-        larger = quantities.OF_A_CODEBOOK
-        return {key: sorted(values, reverse=not larger[key[1]]) for key, values in found.items()}
+            found[job, name.removeprefix(quantities.EACH), split].append(value)
+        return {
+            key: sorted(values, reverse=not quantities.of(key[1]).larger)
+            for key, values in found.items()
+        }
+
+    @cached_property
+    def _of_each(self) -> pd.Series[bool]:
+        """Which rows are of one of several codebooks."""
+        return self.metrics["metric"].str.startswith(quantities.EACH)
+
+    def undescribed(self, stage: str) -> list[str]:
+        """Metrics of a stage that ``quantities`` has no record of."""
+        rows = self.metrics[(self.metrics["stage"] == stage) & ~self._of_each]
+        return [name for name in rows["metric"].unique() if name not in quantities.QUANTITIES]
 
     @property
     def of_several(self) -> str:

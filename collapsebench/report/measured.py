@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
 
-from collapsebench import quantities, stats
+from collapsebench import stats
 from collapsebench.metrics import COLLAPSED_DEFINITION
+from collapsebench.quantities import Quantity, percent
 from collapsebench.report.cells import (
     ALIKE,
     OTHER_TRAINING,
@@ -44,7 +44,7 @@ def measured_table(
     return Table(
         name, title, caption, "method", [m.heading for m in measures], lines, "dataset",
         _notes(data, measures, lines), _todo(data, rows, measures),
-        any(m.larger is not None for m in measures),
+        any(m.ranked for m in measures),
     )  # fmt: skip
 
 
@@ -52,14 +52,15 @@ def _standings(
     data: ReportData, rows: Sequence[Variant], measure: Measure
 ) -> dict[Variant, stats.Standing]:
     """Where each method with a value stands in a column; none where values are not ranked."""
-    if measure.larger is None:
+    if not measure.ranked:
         return {}
     cells = {
         variant: list(measure.values(group).values())
         for variant in rows
         if variant.kind != "floor" and (group := data.groups.get((variant, measure.comparison)))
     }
-    return stats.standings({row: values for row, values in cells.items() if values}, measure.larger)
+    measured = {variant: values for variant, values in cells.items() if values}
+    return stats.standings(measured, measure.quantity.larger)
 
 
 def _notes(data: ReportData, measures: Sequence[Measure], lines: Sequence[Row]) -> list[str]:
@@ -81,7 +82,7 @@ def _notes(data: ReportData, measures: Sequence[Measure], lines: Sequence[Row]) 
             "the paper's; the difference is no verdict."
         )
     if any(verdict in texts for verdict in ("reproduced", "inconclusive", "differs")):
-        margin = quantities.percent(stats.MARGIN, 0)
+        margin = percent(stats.MARGIN, 0)
         notes.append(
             f"Reproduced: equivalent to the published mean within {margin} (two one-sided tests); "
             "differs: not so, and different by Welch's test; else inconclusive. The paper's ± "
@@ -92,7 +93,7 @@ def _notes(data: ReportData, measures: Sequence[Measure], lines: Sequence[Row]) 
 
 def _rank_notes(cells: Sequence[Cell]) -> list[str]:
     """What bold, ≈ and borrowed degrees of freedom mean, where a table has them."""
-    margin, level = quantities.percent(stats.MARGIN, 0), quantities.percent(stats.ALPHA, 0)
+    margin, level = percent(stats.MARGIN, 0), percent(stats.ALPHA, 0)
     notes = []
     if any(cell.bold for cell in cells):
         notes.append(
@@ -117,8 +118,8 @@ def _ceiling_note(data: ReportData, measures: Sequence[Measure]) -> list[str]:
     found = {
         measure.heading: f"{ceiling:.1f}"
         for measure in measures
-        if measure.metric.startswith("perplexity")
-        and (ceiling := data.ceiling(measure.comparison, measure.metric, measure.split))
+        if measure.quantity.name.startswith("perplexity")
+        and (ceiling := data.ceiling(measure.comparison, measure.quantity.name, measure.split))
     }
     if len(set(found.values())) == 1:
         return [f"Even use of all codes would give {next(iter(found.values()))}."]
@@ -145,24 +146,16 @@ def per_comparison(data: ReportData, measure: Callable[[Comparison], Measure]) -
     return [measure(comparison) for comparison in data.comparisons]
 
 
-@dataclass(frozen=True)
-class Column:
-    """One column of a table of plain values."""
-
-    heading: str
-    metric: str
-    split: str = "test"
-    factor: float = 1.0
-    decimals: int = 2
-
-
 def value_table(
     data: ReportData, name: str, title: str, caption: str, comparison: Comparison,
-    columns: Sequence[Column], protocol: str = "",
+    columns: Mapping[str, Quantity], protocol: str = "",
 ) -> Table | None:  # fmt: skip
-    """Methods down, metrics of one comparison across; columns without any value are left out."""
+    """Methods down, quantities of one comparison across, by their headings.
+
+    Columns without any value are left out.
+    """
     rows = {
-        variant: [_value(group, column, protocol) for column in columns]
+        variant: [_value(group, quantity, protocol) for quantity in columns.values()]
         for variant, group in data.column(comparison)
     }
     kept = [i for i in range(len(columns)) if any(numbers[i] for numbers in rows.values())]
@@ -174,13 +167,13 @@ def value_table(
         if not any(numbers):
             cells[0] = plain(missing(data.groups[v, comparison]))
         lines.append(Row(data.row_label(v, [comparison]), cells, v.look, v.kind))
-    heads = [columns[i].heading for i in kept]
+    heads = [heading for i, heading in enumerate(columns) if i in kept]
     return Table(
         name, f"{title} · {comparison.label}", caption, "method", heads, lines,
         ran=what_ran(data, [comparison]),
     )  # fmt: skip
 
 
-def _value(group: Group, column: Column, protocol: str) -> Number | None:
-    values = group.values(column.metric, column.split, protocol).values()
-    return mean([value * column.factor for value in values], column.decimals)
+def _value(group: Group, quantity: Quantity, protocol: str) -> Number | None:
+    values = group.values(quantity.name, quantity.split, protocol).values()
+    return mean(quantity.printed(values), quantity.decimals)

@@ -15,7 +15,9 @@ from scipy import special
 
 from collapsebench import stats
 from collapsebench.datasets import label as dataset_label
+from collapsebench.quantities import Quantity, of
 from collapsebench.report import multiples, style
+from collapsebench.report.cells import mean
 from collapsebench.report.data import Comparison, Group, ReportData, Variant
 from collapsebench.report.figures import Figure
 from collapsebench.report.multiples import Panel
@@ -28,37 +30,7 @@ SCALES = {  # on which values are tested: there, and back
     "log": (np.log, np.exp),
     "logit": (special.logit, special.expit),
 }
-
-
-@dataclass(frozen=True)
-class Quantity:
-    """What is drawn against the swept value.
-
-    Attributes:
-        metric: of the test split.
-        factor: what values are multiplied by.
-        unit: printed after a value on hover.
-        scale: a key of ``SCALES``: that of a share, or of what is only larger than 0.
-    """
-
-    metric: str
-    label: str
-    factor: float = 1.0
-    decimals: int = 1
-    unit: str = ""
-    scale: str = "log"
-
-    def text(self, values: Sequence[float]) -> str:
-        """Mean and SD in words."""
-        mean = f"{np.mean(values):.{self.decimals}f}"
-        spread = f" ± {np.std(values, ddof=1):.{self.decimals}f}" if len(values) > 1 else ""
-        return f"{mean}{spread}{self.unit} (n = {len(values)})"
-
-
-RELATIVE = Quantity("relative_perplexity", "perplexity / codebook size", 100, 1, " %", "logit")
-RAW = Quantity("perplexity", "perplexity")
-MSE = Quantity("mse", "MSE × 10³", 1e3, 2)
-
+RELATIVE, RAW, MSE = map(of, ("relative_perplexity", "perplexity", "mse"))
 MOST_TICKS = 8
 
 Points = dict[tuple[str, Variant], list[tuple[float, Group]]]
@@ -112,7 +84,7 @@ def _panel(
     bound = axis.bound if quantity is RAW else None
     line = partial(_line, cells, quantity, axis, bound)
     dress = partial(_dress, quantity, axis, bound)
-    return Panel(dataset_label(dataset), axis.label, quantity.label, line, dress)
+    return Panel(dataset_label(dataset), axis.label, quantity.title, line, dress)
 
 
 def _line(
@@ -120,7 +92,7 @@ def _line(
     bound: Callable[[float], float] | None, ax: Axes, variant: Variant,
 ) -> None:  # fmt: skip
     measured = [
-        (x, list(group.values(quantity.metric, "test").values()), group)
+        (x, list(group.values(quantity.name, "test").values()), group)
         for x, group in cells.get(variant, [])
     ]
     measured = [point for point in measured if point[1]]
@@ -129,17 +101,26 @@ def _line(
     x = [at for at, *_ in measured]
     y = [quantity.factor * float(np.mean(values)) for _, values, _ in measured]
     low, high = quantity.factor * np.transpose(
-        [interval(values, quantity.scale) for _, values, _ in measured]
+        [interval(values, _scale(quantity)) for _, values, _ in measured]
     )
     if bound is not None:
         low, high = np.maximum(low, 1), np.minimum(high, [bound(at) for at in x])
     texts = [
-        f"{variant.label} · {axis.label} {axis.text(at)}: "
-        + quantity.text([quantity.factor * value for value in values])
+        f"{variant.label} · {axis.label} {axis.text(at)}: " + _words(quantity, values)
         for at, values, _ in measured
     ]
     hollow = [group.collapsed > 0 for *_, group in measured]
     style.series(ax, variant, x, y, band=(low, high), texts=texts, hollow=hollow)
+
+
+def _scale(quantity: Quantity) -> str:
+    """That of a share, or of what is only larger than 0."""
+    return "logit" if quantity.share else "log"
+
+
+def _words(quantity: Quantity, values: Sequence[float]) -> str:
+    number = mean(quantity.printed(values), quantity.decimals)
+    return f"{number}{' %' if quantity.share else ''} (n = {len(values)})"
 
 
 def interval(values: Sequence[float], scale: str) -> tuple[float, float]:
@@ -171,7 +152,7 @@ def _dress(
     ax.set_xticks(list(shown), [axis.text(tick) for tick in shown])
     ax.xaxis.set_minor_formatter(NullFormatter())
     ax.minorticks_off()
-    if quantity.scale == "logit":
+    if _scale(quantity) == "logit":
         ax.set_ylim(0, 102)  # room for a marker at 100
         ax.yaxis.set_major_formatter(PercentFormatter(decimals=0))
     elif bound is not None:

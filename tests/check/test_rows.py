@@ -9,9 +9,10 @@ from scipy import stats as scipy_stats
 
 from collapsebench import stats
 from collapsebench.check import rows
-from collapsebench.check.rows import QUANTITIES, Cell, judge
+from collapsebench.check.rows import Cell, judge
+from collapsebench.quantities import TESTED
 
-PERPLEXITY, MSE, _ = QUANTITIES
+PERPLEXITY, MSE, _ = TESTED
 OLD = [0.0100, 0.0101, 0.0099, 0.0100, 0.0102, 0.0098, 0.0100, 0.0101, 0.0099, 0.0100]
 EDVAE = "EdVAE · digits · 32×8"
 

@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
+from collapsebench.quantities import of
 from collapsebench.report.cells import verdict
-from collapsebench.report.measured import Column, value_table
+from collapsebench.report.measured import value_table
 from collapsebench.report.views import table1, table2, table3, table4
 from collapsebench.results.baselines import Published
 
@@ -107,7 +108,7 @@ def test_an_incompatible_cell_says_why_in_every_table(zoo):
     (table,) = table1.build(zoo)
     assert cell(table, "FSQ (D = 4)", "CIFAR10 64").main == reason
     (small,) = [c for c in zoo.comparisons if c.codebook_size == 64]
-    columns = [Column("perplexity", "perplexity"), Column("usage, %", "usage", factor=100)]
+    columns = {"perplexity": of("perplexity"), "usage, %": of("usage")}
     table = value_table(zoo, "codebook", "Codebook", "", small, columns)
     (fsq,) = [row for row in table.rows if row.label == "FSQ"]
     assert [cell.main for cell in fsq.cells] == [reason, "–"]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collapsebench.report import curves, sections
-from collapsebench.report.curves import Quantity
 from collapsebench.report.data import ReportData
 from collapsebench.report.figures import Figure
 
@@ -11,7 +10,7 @@ title = "Dead codes along training"
 section = sections.CODEBOOK_USE
 place = 330
 
-QUANTITIES = (Quantity("dead_codes", "dead codes"), Quantity("perplexity", "perplexity"))
+QUANTITIES = ("dead_codes", "perplexity")
 
 
 def build(data: ReportData) -> list[Figure]:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import numpy as np
+from dataclasses import replace
 
 from collapsebench.datasets import label as dataset_label
+from collapsebench.quantities import Quantity, of
 from collapsebench.report import sections
 from collapsebench.report.cells import mean
 from collapsebench.report.data import Group, ReportData, Variant
@@ -14,8 +15,13 @@ title = "Several codebooks"
 section = sections.CODEBOOK_USE
 place = 315
 
-COLUMNS = ("codebook", "codebooks", "bits per position", "perplexity", "relative, %", "usage, %",
-           "perplexity of each", "usage of each, %", "MSE × 10³")  # fmt: skip
+USE = tuple(map(of, ("perplexity", "relative_perplexity", "usage")))
+EACH = tuple(
+    replace(of(name), title=f"{of(name).title} of each") for name in ("perplexity", "usage")
+)
+MSE = of("mse")
+COLUMNS = ("codebook", "codebooks", "bits per position",
+           *(quantity.column() for quantity in (*USE, *EACH, MSE)))  # fmt: skip
 
 
 def build(data: ReportData) -> list[Table]:
@@ -54,20 +60,18 @@ def _cells(group: Group) -> list[Cell]:
         plain(f"{group.first.codebook_size} × {group.first.code_dim}"),
         plain(Number(group.codebooks, decimals=0)),
         plain(Number(group.bits, decimals=1)),
-        _mean(group, "perplexity", 1, 1),
-        _mean(group, "relative_perplexity", 100, 1),
-        _mean(group, "usage", 100, 1),
-        plain(_of_each(group.each("perplexity"))),
-        plain(_of_each(100 * group.each("usage"))),
-        _mean(group, "mse", 1e3, 2),
+        *(_mean(group, quantity) for quantity in USE),
+        *(_of_each(group, quantity) for quantity in EACH),
+        _mean(group, MSE),
     ]
 
 
-def _mean(group: Group, metric: str, factor: float, decimals: int) -> Cell:
-    values = [factor * value for value in group.values(metric, "test").values()]
-    return plain(mean(values, decimals) or "–")
+def _mean(group: Group, quantity: Quantity) -> Cell:
+    values = group.values(quantity.name, "test").values()
+    return plain(mean(quantity.printed(values), quantity.decimals) or "–")
 
 
-def _of_each(values: np.ndarray) -> str:
-    """(seeds, Q) -> the mean of each over seeds, "1.0 · 16.0"."""
-    return " · ".join(str(Number(value, decimals=1)) for value in values.mean(0))
+def _of_each(group: Group, quantity: Quantity) -> Cell:
+    """The mean of each codebook over seeds, "1.0 · 16.0"."""
+    means = quantity.printed(group.each(quantity.name).mean(0))
+    return plain(" · ".join(str(Number(value, decimals=quantity.decimals)) for value in means))

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 from matplotlib.axes import Axes
 
+from collapsebench.quantities import of
 from collapsebench.report import multiples, sections, style
 from collapsebench.report.data import Comparison, Group, ReportData, Variant
 from collapsebench.report.figures import Figure
@@ -52,7 +53,7 @@ def _panels(data: ReportData, comparison: Comparison) -> list[Panel]:
         ax.set_ylim(0, 1.06 * ceiling)
 
     line = partial(_curve, data, comparison, ceiling)
-    return [Panel(comparison.label, "step", "posterior entropy, nats", line, dress)]
+    return [Panel(comparison.label, "step", of("entropy_mean").axis, line, dress)]
 
 
 def _curve(

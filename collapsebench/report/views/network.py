@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from matplotlib.axes import Axes
 
+from collapsebench.quantities import Quantity, of
 from collapsebench.report import multiples, sections, style
 from collapsebench.report.cells import mean, missing
 from collapsebench.report.data import Comparison, Group, ReportData
@@ -23,10 +24,7 @@ title = "Every quantizer on every network"
 section = sections.NETWORK
 place = 4
 
-QUANTITIES = (  # metric, in words, factor, decimals
-    ("relative_perplexity", "perplexity / codebook size, %", 100.0, 1),
-    ("mse", "MSE × 10³", 1e3, 2),
-)
+QUANTITIES = of("relative_perplexity"), of("mse")
 DRAWN = (
     "Test split, mean over seeds. Parallel lines: the network shifts all quantizers alike; "
     "crossing lines: it decides who wins. This comparison is not in the paper."
@@ -81,42 +79,42 @@ def cross(data: ReportData, comparison: Comparison) -> Cross:
 def _draw(
     cells: Cross, lines: Sequence[Line], networks: list[str], comparison: Comparison
 ) -> Drawing:
-    def panel(metric: str, words: str, factor: float, decimals: int) -> Panel:
+    def panel(quantity: Quantity) -> Panel:
         def line(ax: Axes, method: Line) -> None:
             means = {
-                network: factor * float(np.mean(list(values.values())))
+                network: float(np.mean(quantity.printed(values.values())))
                 for network in networks
                 if (group := cells[method.method].get(network))
-                and (values := group.values(metric, "test"))
+                and (values := group.values(quantity.name, "test"))
             }
             x = [networks.index(network) for network in means]
-            texts = [f"{method.label} on {n}: {y:.{decimals}f}" for n, y in means.items()]
+            texts = [f"{method.label} on {n}: {y:.{quantity.decimals}f}" for n, y in means.items()]
             style.series(ax, method, x, list(means.values()), texts=texts)
 
         def dress(ax: Axes) -> None:
             ax.set_xticks(range(len(networks)), networks)
             ax.set_xlim(-0.2, len(networks) - 0.8)
-            if metric == "mse":
+            if not quantity.share:
                 style.positive_y(ax)
 
-        return Panel(comparison.label, "network", words, line, dress)
+        return Panel(comparison.label, "network", quantity.axis, line, dress)
 
-    return multiples.draw([[panel(*quantity) for quantity in QUANTITIES]], lines, 1.95)
+    return multiples.draw([list(map(panel, QUANTITIES))], lines, 1.95)
 
 
 def _heads(networks: list[str]) -> list[str]:
-    return [f"{words} on {network}" for _, words, *_ in QUANTITIES for network in networks]
+    return [f"{q.axis} on {network}" for q in QUANTITIES for network in networks]
 
 
 def _rows(cells: Cross, lines: Sequence[Line], networks: list[str]) -> list[Row]:
     rows = []
     for method in lines:
         parts = []
-        for metric, _, factor, decimals in QUANTITIES:
+        for quantity in QUANTITIES:
             for network in networks:
                 group = cells[method.method].get(network)
-                values = group.values(metric, "test").values() if group else []
-                number = mean([factor * value for value in values], decimals)
+                values = group.values(quantity.name, "test").values() if group else []
+                number = mean(quantity.printed(values), quantity.decimals)
                 parts.append(plain(number or (missing(group) if group else "–")))
         rows.append(Row(method.label, parts, method.look, method.kind))
     return rows

@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+from collapsebench.quantities import of
 from collapsebench.report import sections
 from collapsebench.report.data import ReportData
-from collapsebench.report.measured import Column, value_table
+from collapsebench.report.measured import value_table
 from collapsebench.report.tables import Table
 
 title = "Prior"
 section = sections.GENERATION
 place = 420
 
-COLUMNS = (
-    Column("NLL, train, nats per token", "nll", "train", decimals=3),
-    Column("NLL, test, nats per token", "nll", decimals=3),
-    Column("bits per token, test", "bits_per_token", decimals=3),
-    Column("unigram entropy, test, nats", "unigram_entropy", decimals=3),
-    Column("prior gain, test, nats", "prior_gain", decimals=3),
-    Column("unique token grids, %", "unique_token_grids", "train", 100, 1),
-    Column("unique images, %", "unique_images", "train", 100, 1),
-)
+TOLD_APART = (("nll", "train"), ("nll", "test"), ("bits_per_token", "test"),
+              ("unigram_entropy", "test"), ("prior_gain", "test"))  # fmt: skip
+COLUMNS = {of(name).column(split): replace(of(name), split=split) for name, split in TOLD_APART}
+COLUMNS |= {q.column(): q for q in map(of, ("unique_token_grids", "unique_images"))}
 
 
 def build(data: ReportData) -> list[Table]:

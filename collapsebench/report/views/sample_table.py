@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collapsebench.quantities import of
 from collapsebench.report import sections
 from collapsebench.report.data import ReportData
-from collapsebench.report.measured import Column, value_table
+from collapsebench.report.measured import value_table
 from collapsebench.report.tables import Table
 
 title = "Samples against training images"
@@ -12,10 +13,7 @@ section = sections.GENERATION
 place = 410
 
 NAMES = ("precision", "recall", "density", "coverage")
-COLUMNS = (
-    *(Column(name, name, "train") for name in NAMES),
-    *(Column(f"{name}, k\u00a0=\u00a03", f"{name}_k3", "train") for name in NAMES),
-)
+COLUMNS = {q.column(): q for end in ("", "_k3") for q in (of(f"{name}{end}") for name in NAMES)}
 
 
 def build(data: ReportData) -> list[Table]:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collapsebench.quantities import of
 from collapsebench.report import sections
 from collapsebench.report.cells import SPREAD, Measure
 from collapsebench.report.data import Comparison, ReportData
 from collapsebench.report.measured import measured_table, per_comparison
 from collapsebench.report.tables import Table
 
-title = "Table 1 · Perplexity ↑"
+POOLED, PER_BATCH = of("perplexity"), of("perplexity_batch_mean")
+
+title = f"Table 1 · Perplexity{POOLED.arrow}"
 section = sections.TABLES
 place = 10
 
@@ -20,11 +23,11 @@ def build(data: ReportData) -> list[Table]:
     def measure(comparison: Comparison) -> Measure:
         split = data.paper_split(comparison)
         if split is None or not in_print:
-            return Measure(comparison, comparison.label, "perplexity", "test", decimals=1)
+            return Measure(comparison, comparison.label, POOLED, "test")
         heading = f"{comparison.label} (per batch, {split})"
         return Measure(
-            comparison, heading, "perplexity_batch_mean", split, paper="perplexity", decimals=1,
-            beside={"pooled": "perplexity"},
+            comparison, heading, PER_BATCH, split, paper=PER_BATCH.published,
+            beside={"pooled": POOLED.name},
         )  # fmt: skip
 
     caption = (

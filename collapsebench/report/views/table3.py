@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collapsebench.quantities import FID_NAMES
+from dataclasses import replace
+
+from collapsebench.quantities import FID_NAMES, of
 from collapsebench.report import sections
 from collapsebench.report.cells import SPREAD, Measure
 from collapsebench.report.data import ReportData
 from collapsebench.report.measured import measured_table
 from collapsebench.report.tables import Table
 
-title = "Table 3 · Fréchet distance of generated images ↓"
+GFD = of("gfd")
+
+title = f"Table 3 · Fréchet distance of generated images{GFD.arrow}"
 section = sections.TABLES
 place = 30
 
@@ -20,18 +24,17 @@ def build(data: ReportData) -> list[Table]:
         return []
     measures = []
     for comparison, protocol in data.scored():
-        name, rankable = data.metric_label("gfd", protocol), data.rankable(protocol)
+        name, rankable = data.metric_label(GFD.name, protocol), data.rankable(protocol)
         heading = f"{comparison.label}, {name}" + ("" if rankable else ", not rankable")
         measures.append(
             Measure(
                 comparison,
                 heading,
-                "gfd",
-                "train",
+                GFD if name in FID_NAMES.values() else replace(GFD, decimals=4),
+                GFD.split,
                 protocol,
-                paper="fid" if name == "FID" else "",
-                decimals=2 if name in FID_NAMES.values() else 4,
-                larger=False if rankable else None,
+                paper=GFD.published if name == "FID" else "",
+                ranked=rankable,
                 beside={"of reconstructions": "rfd", "difference of both": "fd_gap"},
             )
         )

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collapsebench.quantities import of
 from collapsebench.report import sections
 from collapsebench.report.cells import SPREAD, Measure
 from collapsebench.report.data import ReportData
 from collapsebench.report.measured import measured_table
 from collapsebench.report.tables import Table
 
-title = "Table 4 · Precision and recall ↑"
+QUANTITIES = of("precision"), of("recall")
+
+title = f"Table 4 · Precision and recall{QUANTITIES[0].arrow}"
 section = sections.TABLES
 place = 40
 
@@ -21,17 +24,19 @@ def build(data: ReportData) -> list[Table]:
     for comparison, protocol in data.scored():
         rankable = data.rankable(protocol)
         full = data.metric_label("gfd", protocol) == "FID"
-        for metric in ("precision", "recall"):
-            heading = f"{comparison.label}, {metric}" + ("" if rankable else ", not rankable")
+        for quantity in QUANTITIES:
+            heading = f"{comparison.label}, {quantity.title}" + (
+                "" if rankable else ", not rankable"
+            )
             measures.append(
                 Measure(
                     comparison,
                     heading,
-                    metric,
-                    "train",
+                    quantity,
+                    quantity.split,
                     protocol,
-                    paper=metric if full else "",
-                    larger=True if rankable else None,
+                    paper=quantity.published if full else "",
+                    ranked=rankable,
                 )
             )
     caption = (

@@ -9,6 +9,7 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from collapsebench.datasets import label as dataset_label
+from collapsebench.quantities import of
 from collapsebench.report import multiples, sections, style
 from collapsebench.report.data import Comparison, Group, ReportData, Variant
 from collapsebench.report.figures import Figure
@@ -18,7 +19,8 @@ title = "MSE against perplexity / codebook size"
 section = sections.TRADE_OFF
 place = 150
 
-Point = tuple[float, float]  # perplexity / codebook size in %, MSE × 10³
+EVEN, MSE = of("relative_perplexity"), of("mse")
+Point = tuple[float, float]  # both as printed
 Cells = list[tuple[Comparison, Group, Point]]
 
 
@@ -44,11 +46,12 @@ def _cells(data: ReportData, variant: Variant, dataset: str) -> Cells:
     found = []
     for comparison in sorted(data.comparisons, key=lambda c: (c.codebook_size, c.code_dim)):
         group = data.groups.get((variant, comparison)) if comparison.dataset == dataset else None
-        even = group.values("relative_perplexity", "test").values() if group else []
-        mse = group.values("mse", "test").values() if group else []
+        even, mse = (
+            quantity.printed(group.values(quantity.name, "test").values()) if group else []
+            for quantity in (EVEN, MSE)
+        )
         if group and even and mse:
-            point = 100 * float(np.mean(list(even))), 1e3 * float(np.mean(list(mse)))
-            found.append((comparison, group, point))
+            found.append((comparison, group, (float(np.mean(even)), float(np.mean(mse)))))
     return found
 
 
@@ -68,8 +71,7 @@ def _panels(cells: dict[tuple[Variant, str], Cells], dataset: str) -> list[Panel
             ax.step(*zip(*front, strict=True), where="post", color=style.QUIET, lw=0.9, ls="--",
                     label="Pareto front", zorder=1)  # fmt: skip
 
-    xlabel, ylabel = "perplexity / codebook size, %", "MSE × 10³"
-    return [Panel(dataset_label(dataset), xlabel, ylabel, line, dress)]
+    return [Panel(dataset_label(dataset), EVEN.axis, MSE.axis, line, dress)]
 
 
 def _draw(ax: Axes, variant: Variant, cells: Cells) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collapsebench.report import curves, sections
-from collapsebench.report.curves import Quantity
 from collapsebench.report.data import ReportData
 from collapsebench.report.figures import Figure
 
@@ -11,21 +10,9 @@ title = "Training curves"
 section = sections.TRAINING
 place = 530
 
-LOSSES = (
-    Quantity("loss", "loss / first point", relative=True, log=True),
-    Quantity("mse", "MSE × 10³", 1e3, log=True),
-    Quantity("kl", "KL, nats", log=True),
-)
-INSIDE = (
-    Quantity("z_e_norm", "‖z_e‖", log=True),
-    Quantity("code_norm", "‖code‖"),
-    Quantity("code_distance", "‖z_e − code‖", log=True),
-)
-SCHEDULES = (
-    Quantity("lr", "learning rate", log=True),
-    Quantity("temperature", "temperature"),
-    Quantity("beta", "β", log=True),
-)
+LOSSES = ("loss", "mse", "kl")
+INSIDE = ("z_e_norm", "code_norm", "code_distance")
+SCHEDULES = ("lr", "temperature", "beta")
 
 
 def build(data: ReportData) -> list[Figure]:

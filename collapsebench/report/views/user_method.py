@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from collapsebench import quantities, stats
+from collapsebench import stats
+from collapsebench.quantities import TESTED, Quantity, percent
 from collapsebench.report import kinds, matrix, sections
 from collapsebench.report.cells import lent, mean
 from collapsebench.report.data import Comparison, Group, ReportData, Variant
@@ -20,28 +21,7 @@ place = 1
 MANY = 3  # methods of the user's from which titles do not name them all
 
 
-@dataclass(frozen=True)
-class Quantity:
-    """A metric that methods are compared by."""
-
-    metric: str
-    label: str
-    split: str
-    factor: float
-    decimals: int
-    larger: bool
-
-    def values(self, group: Group, protocol: str) -> list[float]:
-        """The seeds' values, as printed."""
-        found = group.values(self.metric, self.split, protocol if self.metric == "gfd" else "")
-        return [value * self.factor for value in found.values()]
-
-
-QUANTITIES = (
-    Quantity("perplexity", "perplexity ↑", "test", 1, 1, True),
-    Quantity("mse", "MSE × 10³ ↓", "test", 1e3, 3, False),
-    Quantity("gfd", "Fréchet distance of samples ↓", "train", 1, 2, False),
-)
+DECIMALS = {"mse": 3}  # of differences: they are smaller than what is printed elsewhere
 
 
 @dataclass(frozen=True)
@@ -74,7 +54,7 @@ def build(data: ReportData) -> list[Table]:
 
     Where it would be long, a matrix stands before it and it is folded.
     """
-    found = [asked for quantity in QUANTITIES if (asked := _asked(data, quantity)).pairs]
+    found = [asked for quantity in TESTED if (asked := _asked(data, quantity)).pairs]
     changes = stats.changes(*([(pair.mine, pair.theirs) for pair in a.pairs] for a in found))
     tests = sum(change.p is not None for tested in changes for change in tested)
     return [
@@ -88,7 +68,7 @@ def _asked(data: ReportData, quantity: Quantity) -> Asked:
     columns = [
         (comparison, protocol)
         for comparison, protocol in data.scored()
-        if quantity.metric != "gfd" or (protocol and data.rankable(protocol))
+        if not quantity.scored or (protocol and data.rankable(protocol))
     ]
     return Asked(quantity, columns, list(_pairs(data, quantity, columns)))
 
@@ -98,7 +78,7 @@ def _pairs(
 ) -> Iterator[Pair]:
     for i, (comparison, protocol) in enumerate(columns):
         found = [
-            (variant, group, quantity.values(group, protocol))
+            (variant, group, _values(group, quantity, protocol))
             for variant, group in data.column(comparison)
         ]
         for user, own, mine in found:
@@ -109,14 +89,20 @@ def _pairs(
                     yield Pair(user, baseline, i, mine, theirs, lost)
 
 
+def _values(group: Group, quantity: Quantity, protocol: str) -> list[float]:
+    """The seeds' values, as printed."""
+    place = quantity.split, protocol if quantity.scored else ""
+    return quantity.printed(group.values(quantity.name, *place).values())
+
+
 def _tables(
     data: ReportData, asked: Asked, changes: Sequence[stats.Change], tests: int
 ) -> list[Table]:
     quantity, pairs = asked.quantity, asked.pairs
     cells = [_cell(pair, change, quantity) for pair, change in zip(pairs, changes, strict=True)]
     headed = [(column[0], _heading(data, quantity, *column)) for column in asked.columns]
-    title = f"{_named(pairs, ' and ')} against the baselines · {quantity.label}"
-    name = f"your-method-{quantity.metric}"
+    title = f"{_named(pairs, ' and ')} against the baselines · {quantity.title}{quantity.arrow}"
+    name = f"your-method-{quantity.name}"
     details = _details(name, title, [heading for _, heading in headed], pairs, cells)
     details = replace(details, caption=_caption(data, pairs, tests))
     if len(details.rows) <= kinds.MOST:
@@ -130,7 +116,7 @@ def _tables(
 
 
 def _heading(data: ReportData, quantity: Quantity, comparison: Comparison, protocol: str) -> str:
-    distance = f", {data.metric_label('gfd', protocol)}" if quantity.metric == "gfd" else ""
+    distance = f", {data.metric_label(quantity.name, protocol)}" if quantity.scored else ""
     return comparison.label + distance
 
 
@@ -163,7 +149,7 @@ def _caption(data: ReportData, pairs: Sequence[Pair], tests: int) -> str:
         f"{_named(pairs, ' or ')} minus each baseline: difference of means over seeds; the change "
         "of the geometric mean with its 95 % interval (moderated t-test with unequal variances, on "
         f"logarithms); p adjusted by Holm over all {tests} tests of this section, so that any "
-        f"wrong verdict has a chance of {quantities.percent(stats.ALPHA, 0)}.{data.of_several}"
+        f"wrong verdict has a chance of {percent(stats.ALPHA, 0)}.{data.of_several}"
     )
 
 
@@ -172,7 +158,7 @@ def _notes(rows: Sequence[Row]) -> list[str]:
     cells = [cell for row in rows for cell in row.cells]
     notes = []
     if any(cell.parts.get("verdict") == stats.SAME for cell in cells):
-        margin = quantities.percent(stats.MARGIN, 0)
+        margin = percent(stats.MARGIN, 0)
         notes.append(f"Same: shown to be within {margin} (two one-sided tests, Holm).")
     if any("borrowed" in cell.parts for cell in cells):
         notes.append("n + df: the tests borrow so much from the other cells' spreads.")
@@ -185,7 +171,7 @@ def _label(user: Variant, baseline: Variant, several: bool) -> str:
 
 
 def _cell(pair: Pair, change: stats.Change, quantity: Quantity) -> Cell:
-    digits = quantity.decimals
+    digits = DECIMALS.get(quantity.name, quantity.decimals)
     delta = float(np.mean(pair.mine) - np.mean(pair.theirs))
     parts: dict[str, Part] = {"difference": Number(delta, None, digits, signed=True)}
     parts["seeds"] = f"{len(pair.mine)} and {len(pair.theirs)}"
