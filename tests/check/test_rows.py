@@ -22,7 +22,7 @@ def times(factor, values=(0.0100, 0.0101, 0.0099)):
 
 
 def finding(new, old=OLD, quantity=MSE, sensitivity=0.05, diverged=(0, 0)):
-    (found,) = judge([Cell(EDVAE, quantity, new, old, diverged)], {quantity.metric: sensitivity})
+    (found,) = judge([Cell(EDVAE, quantity, new, old, diverged)], {quantity.name: sensitivity})
     return found
 
 
@@ -40,7 +40,7 @@ def finding(new, old=OLD, quantity=MSE, sensitivity=0.05, diverged=(0, 0)):
 def test_one_cell(new, quantity, verdict):
     found = finding(new, quantity=quantity)
     assert found.verdict == verdict
-    assert found.subject == f"{EDVAE} · {quantity.metric}"
+    assert found.subject == f"{EDVAE} · {quantity.name}"
     assert found.values["change"] == pytest.approx(np.mean(new) / np.mean(OLD) - 1)
 
 
@@ -142,7 +142,7 @@ def stated(cells):
     for quantity in (PERPLEXITY, MSE):
         logs = [np.log(cell.old) for cell in cells if cell.quantity is quantity]
         seen = rows.HEADROOM * max(rows.detectable(logs, 0.05 / 24))
-        found[quantity.metric] = rows.share(seen, quantity.larger)
+        found[quantity.name] = rows.share(seen, quantity.larger)
     return found
 
 
