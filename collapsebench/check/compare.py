@@ -17,7 +17,7 @@ from collapsebench.settings import UserError
 
 
 @dataclass(frozen=True)
-class Line:
+class Compared:
     """One cell and metric on both sides.
 
     Attributes:
@@ -47,7 +47,9 @@ class Line:
     borrowed: float = 0.0
 
 
-def compare(a: str, b: str, given: Path | None = None, *, results: str = "results") -> list[Line]:
+def compare(
+    a: str, b: str, given: Path | None = None, *, results: str = "results"
+) -> list[Compared]:
     """Every cell of two sides, by metric; ``sides.each`` says what a side may be.
 
     Raises:
@@ -87,12 +89,12 @@ def line(
     pair: tuple[list[float], list[float]],
     diverged: tuple[int, int],
     change: stats.Change,
-) -> Line:
+) -> Compared:
     """A cell's line from what was tested."""
     a, b = pair
     word = change.word(quantity.larger) if a and b else f"only in {'A' if a else 'B'}"
     low, high = change.interval() or (None, None)
-    return Line(
+    return Compared(
         title, quantity.name, mean(a), mean(b), (len(a), len(b)), diverged, word,
         change.why if a and b else "", change.change, low, high, change.p, change.borrowed,
     )  # fmt: skip
@@ -105,7 +107,7 @@ def mean(seeds: Sequence[float]) -> float | None:
     return float(np.exp(np.mean(np.log(seeds))) if min(seeds) > 0 else np.mean(seeds))
 
 
-def text(lines: Sequence[Line], a: str, b: str) -> str:
+def text(lines: Sequence[Compared], a: str, b: str) -> str:
     """One line per cell and metric; means are geometric, as the test's are."""
     return "\n".join(
         [
@@ -116,7 +118,7 @@ def text(lines: Sequence[Line], a: str, b: str) -> str:
     )
 
 
-def numbers(line: Line) -> str:
+def numbers(line: Compared) -> str:
     """What stands behind a line's word."""
     means = " and ".join("–" if mean is None else f"{mean:.4g}" for mean in (line.a, line.b))
     seeds = seeds_text("and", line.seeds, line.diverged, line.borrowed)

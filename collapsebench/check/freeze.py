@@ -20,7 +20,7 @@ import pyarrow.parquet as pq
 from collapsebench.check import rows, select
 from collapsebench.results import baselines, grids, tables
 from collapsebench.results.folder import job_folder
-from collapsebench.results.runs import Key, last
+from collapsebench.results.runs import StageKey, last
 from collapsebench.settings import RECONSTRUCTIONS, SAMPLE_GRID, UserError
 
 SPLITS = ("test",)  # of the token counts
@@ -69,7 +69,9 @@ def kept(results: Path, table: str, jobs: Sequence[Mapping[str, Any]]) -> pd.Dat
     return select.current(frame, jobs)
 
 
-def refuse_incomplete(grid: Mapping[str, Any], runs: pd.DataFrame, lost: Sequence[Key]) -> None:
+def refuse_incomplete(
+    grid: Mapping[str, Any], runs: pd.DataFrame, lost: Sequence[StageKey]
+) -> None:
     """Raises ``UserError`` unless every stage of every job has a final result and all its rows."""
     final = runs[runs["status"].isin(tables.FINAL)]
     ended = set(final.loc[final["status"] != "done", "job_id"])  # nothing comes after these

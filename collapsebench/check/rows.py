@@ -31,12 +31,12 @@ CELL = ["comparison_id", "method", "network", "label", "protocol"]
 NAMES = ["label", "dataset", "codebook_size", "code_dim"]
 
 CellKey = tuple[Any, ...]
-Values = dict[CellKey, list[float]]
-Diverged = Mapping[CellKey, int]  # cell without its protocol -> how many seeds did
+CellValues = dict[CellKey, list[float]]
+DivergedSeeds = Mapping[CellKey, int]  # cell without its protocol -> how many seeds did
 
 
 @dataclass(frozen=True)
-class Cell:
+class CellSeeds:
     """The seeds of one quantity and table cell, new and frozen.
 
     Attributes:
@@ -50,7 +50,7 @@ class Cell:
     diverged: tuple[int, int] = (0, 0)
 
 
-def values(rows: pd.DataFrame, quantity: Quantity) -> Values:
+def values(rows: pd.DataFrame, quantity: Quantity) -> CellValues:
     """Cell -> its seeds' finite values."""
     wanted = (rows["metric"] == quantity.name) & (rows["split"] == quantity.split)
     found = rows[wanted & np.isfinite(rows["value"])]
@@ -73,7 +73,7 @@ def compare(
     new: pd.DataFrame,
     old: pd.DataFrame,
     sensitivity: Mapping[str, float],
-    diverged: tuple[Diverged, Diverged] = ({}, {}),
+    diverged: tuple[DivergedSeeds, DivergedSeeds] = ({}, {}),
 ) -> list[Finding]:
     """One finding per frozen cell and quantity.
 
@@ -89,7 +89,7 @@ def compare(
         for key, name in names(old).items():
             if key in before and key in now:
                 lost = diverged[0].get(key[:-1], 0), diverged[1].get(key[:-1], 0)
-                cells.append(Cell(name, quantity, now[key], before[key], lost))
+                cells.append(CellSeeds(name, quantity, now[key], before[key], lost))
             elif key in before:
                 found.append(absent(f"{name} · {quantity.name}"))
     return judge(cells, sensitivity) + found
@@ -101,7 +101,7 @@ def absent(subject: str) -> Finding:
     return Finding(2, subject, MISSING, text)
 
 
-def judge(cells: Sequence[Cell], sensitivity: Mapping[str, float]) -> list[Finding]:
+def judge(cells: Sequence[CellSeeds], sensitivity: Mapping[str, float]) -> list[Finding]:
     """One finding per cell, in their order by quantity; all of them are one family of tests."""
     families = [[cell for cell in cells if cell.quantity == wanted] for wanted in TESTED]
     changes = stats.changes(*([(cell.new, cell.old) for cell in family] for family in families))
@@ -122,7 +122,7 @@ def judge(cells: Sequence[Cell], sensitivity: Mapping[str, float]) -> list[Findi
 
 
 def verdict(
-    cell: Cell, change: stats.Change, promised: float, alpha: float
+    cell: CellSeeds, change: stats.Change, promised: float, alpha: float
 ) -> tuple[str, str, dict[str, Any]]:
     """(verdict, reason, numbers) of a cell; ``alpha`` is that of Holm's first step, one-sided."""
     larger, margin = cell.quantity.larger, cell.quantity.margin
@@ -145,13 +145,13 @@ def verdict(
     return UNSURE, f"{text}; sees ≥ {percent(seen)}, not {percent(promised)}: {wish}", facts
 
 
-def of_means(cell: Cell) -> float | None:
+def of_means(cell: CellSeeds) -> float | None:
     """The change of the mean as a share of the frozen one; None if that is 0."""
     old = float(np.mean(cell.old))
     return float(np.mean(cell.new)) / old - 1 if old else None
 
 
-def summary(cell: Cell, change: stats.Change) -> str:
+def summary(cell: CellSeeds, change: stats.Change) -> str:
     """The numbers behind a verdict in words."""
     share_of_old, counts = of_means(cell), (len(cell.new), len(cell.old))
     parts = [] if share_of_old is None else [percent(share_of_old, "+")]

@@ -14,7 +14,7 @@ import pandas as pd
 from collapsebench.check.rows import CELL, CellKey
 from collapsebench.results import baselines, grids, tables
 from collapsebench.results.repeats import repeats
-from collapsebench.results.runs import Key, last, standing
+from collapsebench.results.runs import StageKey, last, standing
 from collapsebench.settings import UserError
 
 RUN_CELL = CELL[:-1]  # a cell as ``runs`` knows it, without a protocol
@@ -83,7 +83,7 @@ def current(frame: pd.DataFrame, jobs: Iterable[Mapping[str, Any]]) -> pd.DataFr
     return frame[[pair in wanted for pair in pairs]]
 
 
-def lost(results: Path, jobs: Iterable[Mapping[str, Any]]) -> list[Key]:
+def lost(results: Path, jobs: Iterable[Mapping[str, Any]]) -> list[StageKey]:
     """What was done of these jobs' stages, and is not in all its tables any more."""
     wanted = {(job["job_id"], stage_id) for job in jobs for stage_id in job["stage_ids"].values()}
     return [key for key in standing(results, {key[0] for key in wanted}).lost if key in wanted]

@@ -142,7 +142,7 @@ def decibels(psnr: float) -> str:
 
 
 @dataclass(frozen=True)
-class Row:
+class Printed:
     """One metric as printed; ``values`` are those of each codebook, then of uniform use."""
 
     name: str
@@ -150,7 +150,7 @@ class Row:
     values: list[str]
 
 
-def rows(inspection: Inspection) -> list[Row]:
+def rows(inspection: Inspection) -> list[Printed]:
     """Every metric that was measured."""
     measured = [_values(inspection, q) for q in range(len(inspection.uses))]
     if len(set(inspection.codebook_sizes)) > 1:
@@ -158,7 +158,9 @@ def rows(inspection: Inspection) -> list[Row]:
             values["codebook_size"] = float(size)
     best = [_best(inspection, q) for q in range(len(inspection.uses))]
     return [
-        Row(name, short, [*(_one(form, v, metric) for v in measured), _range(form, best, metric)])
+        Printed(
+            name, short, [*(_one(form, v, metric) for v in measured), _range(form, best, metric)]
+        )
         for metric, (name, short, form) in METRICS.items()
         if any(math.isfinite(v.get(metric, math.nan)) for v in measured)
     ]

@@ -32,7 +32,7 @@ from collapsebench.prior.network import (
     PixelSNAIL,
 )
 
-Progress = Callable[[int, int], None]
+SamplingProgress = Callable[[int, int], None]
 
 
 class Predictor(Protocol):
@@ -54,7 +54,7 @@ def sample(
     temperature: float = 1.0,
     batch_size: int = 256,
     device: torch.device,
-    progress: Progress = lambda done, count: None,
+    progress: SamplingProgress = lambda done, count: None,
 ) -> np.ndarray:
     """Token grids drawn from the prior, exactly, by cached evaluation.
 
@@ -83,7 +83,7 @@ def sample_naive(
     temperature: float = 1.0,
     batch_size: int = 256,
     device: torch.device,
-    progress: Progress = lambda done, count: None,
+    progress: SamplingProgress = lambda done, count: None,
 ) -> np.ndarray:
     """The samples of ``sample`` by a forward pass over rows 0 to i per position: its oracle."""
     return _sample(Naive, model, count, seed, temperature, batch_size, device, progress)
@@ -113,7 +113,7 @@ def _sample(
     temperature: float,
     batch_size: int,
     device: torch.device,
-    progress: Progress,
+    progress: SamplingProgress,
 ) -> np.ndarray:
     model.to(device).eval()
     shape = (model.height, model.width, model.codebooks)

@@ -13,7 +13,7 @@ from collapsebench.report.cells import SPREAD, Measure, measured_cell
 from collapsebench.report.data import Group, ReportData
 from collapsebench.report.figures import Figure
 from collapsebench.report.palette import VARIANT_LINES
-from collapsebench.report.tables import Cell, Row, Table
+from collapsebench.report.tables import Cell, Table, TableLine
 
 RowKey = tuple[str, str, str]  # dataset, method, other settings
 Value = int | float | str
@@ -67,7 +67,7 @@ def table(
     papers = {value: _paper_name(setting, value) if in_print else "" for value in values}
     labels = names(list(found))
     rows = [
-        Row(labels[key], [_cell(data, cells.get(value), papers[value]) for value in values],
+        TableLine(labels[key], [_cell(data, cells.get(value), papers[value]) for value in values],
             data.looks[next(iter(cells.values())).first.method])
         for key, cells in found.items()
     ]  # fmt: skip

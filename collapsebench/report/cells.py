@@ -51,7 +51,7 @@ def measured_cell(
     data: ReportData,
     group: Group | None,
     measure: Measure,
-    standing: stats.Standing | None = None,
+    standing: stats.Rank | None = None,
 ) -> Cell:
     """One cell: measured, seeds, what stands beside it, published, difference, verdict, marks.
 

@@ -6,7 +6,7 @@ from collections import Counter
 from typing import Literal
 
 from collapsebench.report import sweep
-from collapsebench.report.data import Comparison, Group, ReportData, Variant
+from collapsebench.report.data import Comparison, Group, ReportData, TableRow
 from collapsebench.report.figures import Figure
 
 Dimension = Literal["codebook_size", "code_dim"]
@@ -45,12 +45,12 @@ def _place(data: ReportData, swept: Dimension, fixed: int) -> sweep.X:
     """Where a cell is drawn: at the dimension that it really has."""
     sizes = {(c.codebook_size, c.code_dim) for c in data.comparisons}
 
-    def size(variant: Variant, comparison: Comparison, group: Group) -> float | None:
+    def size(variant: TableRow, comparison: Comparison, group: Group) -> float | None:
         at = comparison.codebook_size
         drawn = comparison.code_dim == fixed or (at, fixed) not in sizes or group.own_dim
         return at if drawn else None
 
-    def dim(variant: Variant, comparison: Comparison, group: Group) -> float | None:
+    def dim(variant: TableRow, comparison: Comparison, group: Group) -> float | None:
         return group.first.code_dim if comparison.codebook_size == fixed else None
 
     return size if swept == "codebook_size" else dim

@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 
 from collapsebench.quantities import Quantity, of
 from collapsebench.report import multiples, style
-from collapsebench.report.data import Comparison, ReportData, Variant
+from collapsebench.report.data import Comparison, ReportData, TableRow
 from collapsebench.report.figures import Figure
 from collapsebench.report.multiples import Panel
 
@@ -34,7 +34,7 @@ def figures(
     return multiples.figures(name, title, caption, data.focus, methods, {"": panels}, 1.55)
 
 
-def _has_curve(data: ReportData, variant: Variant, quantity: Quantity) -> bool:
+def _has_curve(data: ReportData, variant: TableRow, quantity: Quantity) -> bool:
     cells = (data.groups.get((variant, comparison)) for comparison in data.focus)
     return any(len(data.curve(group, quantity.name)[0]) for group in cells if group)
 
@@ -51,7 +51,7 @@ def _dress(quantity: Quantity, ax: Axes) -> None:
 
 
 def _line(
-    data: ReportData, comparison: Comparison, quantity: Quantity, ax: Axes, variant: Variant
+    data: ReportData, comparison: Comparison, quantity: Quantity, ax: Axes, variant: TableRow
 ) -> None:
     group = data.groups.get((variant, comparison))
     steps, values = data.curve(group, quantity.name) if group else (np.empty(0), np.empty(0))

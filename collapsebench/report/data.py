@@ -16,7 +16,7 @@ from collapsebench import metrics, quantities
 from collapsebench.datasets import label as dataset_label
 from collapsebench.report import kinds, rows
 from collapsebench.report.palette import Look, looks
-from collapsebench.report.rows import Job
+from collapsebench.report.rows import JobRow
 from collapsebench.results import baselines, grids, tables
 from collapsebench.results.baselines import Published
 from collapsebench.results.folder import job_folder
@@ -27,7 +27,7 @@ PAPER_CODEBOOK = (512, 16)
 
 
 @dataclass(frozen=True)
-class Variant:
+class TableRow:
     """A row of a table: a method, on a network, with its settings."""
 
     method: str
@@ -52,7 +52,7 @@ class Comparison:
 class Group:
     """The jobs of one table cell: the same configuration, several seeds."""
 
-    def __init__(self, data: ReportData, jobs: Sequence[Job]):
+    def __init__(self, data: ReportData, jobs: Sequence[JobRow]):
         self.data = data
         self.jobs = sorted(jobs, key=lambda job: job.seed)
 
@@ -104,7 +104,7 @@ class Group:
         return sum(value > 0 for value in self.values("collapsed", "test").values())
 
     @property
-    def first(self) -> Job:
+    def first(self) -> JobRow:
         """The job of the smallest seed; all agree in everything but the seed."""
         return self.jobs[0]
 
@@ -138,7 +138,7 @@ class ReportData:
         self.grid = grids.read(results, grid)
         self.paper = baselines.published(given)
         self.places = {"": results} | baselines.tags(given)  # where the rows of a job lie
-        jobs = [Job(**rows.known(entry)) for entry in self.grid["jobs"]]
+        jobs = [JobRow(**rows.known(entry)) for entry in self.grid["jobs"]]
         jobs += [] if only_current else rows.older(jobs, tables.read(results, "runs"))
         self.runs = rows.table(results, "runs", jobs)
         lost = standing(results, {job.job_id for job in jobs}).lost
@@ -155,7 +155,7 @@ class ReportData:
         self.values = {tuple(key): value for *key, value in zip(*columns, strict=True)}
         self.looks = looks(job.method for job in self.jobs)
 
-    def rows(self, table: str, jobs: Sequence[Job]) -> pd.DataFrame:
+    def rows(self, table: str, jobs: Sequence[JobRow]) -> pd.DataFrame:
         """The rows of a table that belong to these jobs, frozen ones from their baseline."""
         frames = []
         for tag, folder in self.places.items():
@@ -190,21 +190,21 @@ class ReportData:
         ]  # fmt: skip
 
     @cached_property
-    def groups(self) -> dict[tuple[Variant, Comparison], Group]:
+    def groups(self) -> dict[tuple[TableRow, Comparison], Group]:
         """Cells: jobs of one configuration, one data hash and one precision."""
         columns = {c.comparison_id: c for c in self.comparisons}
-        found: dict[tuple[Variant, Comparison], list[Job]] = defaultdict(list)
+        found: dict[tuple[TableRow, Comparison], list[JobRow]] = defaultdict(list)
         for job in self.jobs:
             found[self.variant(job), columns[job.comparison_id]].append(job)
         return {key: Group(self, jobs) for key, jobs in found.items()}
 
     @cached_property
-    def variants(self) -> list[Variant]:
+    def variants(self) -> list[TableRow]:
         """Rows: users' methods, the paper's six in its order, modern ones, floors."""
         found = dict.fromkeys(variant for variant, _ in self.groups)
         return sorted(found, key=lambda variant: kinds.place(variant.kind, variant.method))
 
-    def row_label(self, variant: Variant, comparisons: Iterable[Comparison]) -> str:
+    def row_label(self, variant: TableRow, comparisons: Iterable[Comparison]) -> str:
         """A method's label, with the code dimensions of its own that it has in these columns."""
         cells = (self.groups.get((variant, comparison)) for comparison in comparisons)
         dims = sorted({cell.own_dim for cell in cells if cell and cell.own_dim})
@@ -213,16 +213,16 @@ class ReportData:
         words = ", ".join(map(str, dims)) if len(dims) < 4 else f"{dims[0]} … {dims[-1]}"
         return f"{variant.label} (D = {words})"
 
-    def comparison(self, job: Job) -> Comparison:
+    def comparison(self, job: JobRow) -> Comparison:
         """The column that a job belongs to."""
         return next(c for c in self.comparisons if c.comparison_id == job.comparison_id)
 
-    def variant(self, job: Job) -> Variant:
+    def variant(self, job: JobRow) -> TableRow:
         """The row that a job belongs to."""
         label = self._variant_labels[job.config_id, job.made_of, job.baseline]
         lines = self._variant_lines[job.method]
         look = self.looks[job.method].variant(lines.index(label), len(lines))
-        return Variant(job.method, label, job.kind, job.network, look, job.baseline)
+        return TableRow(job.method, label, job.kind, job.network, look, job.baseline)
 
     @cached_property
     def _variant_labels(self) -> dict[tuple[str, str, str], str]:
@@ -264,15 +264,15 @@ class ReportData:
         datasets = dict.fromkeys(comparison.dataset for comparison in self.comparisons)
         return [max((c for c in self.comparisons if c.dataset == d), key=rank) for d in datasets]
 
-    def column(self, comparison: Comparison) -> Iterator[tuple[Variant, Group]]:
+    def column(self, comparison: Comparison) -> Iterator[tuple[TableRow, Group]]:
         """Methods and their cells of one comparison."""
         for variant in self.variants:
             if group := self.groups.get((variant, comparison)):
                 yield variant, group
 
-    def leading(self, comparison: Comparison) -> list[tuple[Variant, Group]]:
+    def leading(self, comparison: Comparison) -> list[tuple[TableRow, Group]]:
         """One cell per method: with its default settings where it has them, else its first."""
-        found: dict[str, tuple[Variant, Group]] = {}
+        found: dict[str, tuple[TableRow, Group]] = {}
         for variant, group in self.column(comparison):
             kept = found.setdefault(variant.method, (variant, group))
             if kept[1].first.settings_label and not group.first.settings_label:
@@ -320,7 +320,7 @@ class ReportData:
         row = self.protocols.get(protocol)
         return row is None or bool(row["rankable"])
 
-    def published(self, job: Job, metric: str) -> Published | None:
+    def published(self, job: JobRow, metric: str) -> Published | None:
         """The paper's number for a job's method as the paper ran it, None if it printed none.
 
         A metric with a setting in brackets is of jobs that vary it; others of untouched methods.
@@ -349,7 +349,7 @@ class ReportData:
         return np.array(steps), np.array([[curve[s] for s in steps] for curve in curves])
 
     @cached_property
-    def _shown(self) -> list[Job]:
+    def _shown(self) -> list[JobRow]:
         """The jobs of the comparisons in focus."""
         shown = {comparison.comparison_id for comparison in self.focus}
         return [job for job in self.jobs if job.comparison_id in shown]
@@ -413,7 +413,7 @@ class ReportData:
             found[job, split].append(counts)
         return {key: sorted(counts, key=metrics.perplexity) for key, counts in found.items()}
 
-    def file(self, job: Job, name: str) -> Path | None:
+    def file(self, job: JobRow, name: str) -> Path | None:
         """A file in the job's folder, None if it is not there."""
         path = job_folder(self.places[job.baseline], job.job_id) / name
         return path if path.is_file() else None
@@ -423,7 +423,7 @@ class ReportData:
         words = " ".join(f"-m {method}" for method in dict.fromkeys(methods))
         return f"{self.grid['command']} -d {comparison.dataset} {words}".strip()
 
-    def cells(self) -> Iterator[tuple[Variant, Comparison, Group]]:
+    def cells(self) -> Iterator[tuple[TableRow, Comparison, Group]]:
         """Every cell, by row and column."""
         for variant in self.variants:
             for comparison in self.comparisons:

@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image
 
 from collapsebench.report import style
-from collapsebench.report.data import Comparison, ReportData, Variant
+from collapsebench.report.data import Comparison, ReportData, TableRow
 from collapsebench.report.style import Drawing
 
 GAP = 2  # pixels between images, in a job's grid and in ours
@@ -31,7 +31,7 @@ def cut(path: Path, rows: int) -> np.ndarray:
 
 def strips(
     data: ReportData, comparison: Comparison, name: str, rows: int
-) -> list[tuple[Variant, np.ndarray]]:
+) -> list[tuple[TableRow, np.ndarray]]:
     """Each method's images of a comparison, from its smallest seed that has them."""
     found = []
     for variant, group in data.column(comparison):

@@ -7,8 +7,8 @@ from dataclasses import replace
 
 from collapsebench import stats
 from collapsebench.report.cells import missing
-from collapsebench.report.data import Comparison, ReportData, Variant
-from collapsebench.report.tables import Cell, Number, Row, Table
+from collapsebench.report.data import Comparison, ReportData, TableRow
+from collapsebench.report.tables import Cell, Number, Table, TableLine
 from collapsebench.report.what_ran import what_ran
 
 MARKS = {stats.BETTER: "✓", stats.WORSE: "✗", stats.SAME: "=", stats.CANT_TELL: "≈"}
@@ -18,7 +18,7 @@ CAPTION = (
 )
 
 Columns = Sequence[tuple[Comparison, str]]  # and its heading
-Key = tuple[Variant, Variant, int]  # user's method, baseline, index of the column
+MatrixKey = tuple[TableRow, TableRow, int]  # user's method, baseline, index of the column
 
 
 def mark(change: stats.Change, details: Cell) -> Cell:
@@ -31,7 +31,7 @@ def mark(change: stats.Change, details: Cell) -> Cell:
 
 
 def matrices(
-    data: ReportData, name: str, title: str, columns: Columns, cells: Mapping[Key, Cell]
+    data: ReportData, name: str, title: str, columns: Columns, cells: Mapping[MatrixKey, Cell]
 ) -> list[Table]:
     """Baselines down; across the columns for a single method of the user's.
 
@@ -53,8 +53,8 @@ def matrices(
 
 
 def _table(
-    data: ReportData, name: str, title: str, columns: Columns, cells: Mapping[Key, Cell],
-    across: Mapping[str, tuple[Variant, int]],
+    data: ReportData, name: str, title: str, columns: Columns, cells: Mapping[MatrixKey, Cell],
+    across: Mapping[str, tuple[TableRow, int]],
 ) -> Table:  # fmt: skip
     compared = {baseline for _, baseline, _ in cells}
     comparisons = [columns[i][0] for _, i in across.values()]
@@ -65,13 +65,13 @@ def _table(
             for user, i in across.values()
         ]
         label = data.row_label(baseline, comparisons)
-        rows.append(Row(label, line, baseline.look, baseline.kind))
+        rows.append(TableLine(label, line, baseline.look, baseline.kind))
     return Table(
         name, title, CAPTION, "baseline", list(across), rows, ran=what_ran(data, comparisons)
     )
 
 
-def _absent(data: ReportData, baseline: Variant, comparison: Comparison) -> Cell:
+def _absent(data: ReportData, baseline: TableRow, comparison: Comparison) -> Cell:
     """In a word why a pair cannot be compared; on hover the reason."""
     group = data.groups.get((baseline, comparison))
     reason = missing(group) if group else "–"

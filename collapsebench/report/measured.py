@@ -17,9 +17,9 @@ from collapsebench.report.cells import (
     measured_cell,
     missing,
 )
-from collapsebench.report.data import Comparison, Group, ReportData, Variant
+from collapsebench.report.data import Comparison, Group, ReportData, TableRow
 from collapsebench.report.rows import NOT_RUN
-from collapsebench.report.tables import Cell, Number, Row, Table, plain
+from collapsebench.report.tables import Cell, Number, Table, TableLine, plain
 from collapsebench.report.what_ran import what_ran
 
 
@@ -40,7 +40,7 @@ def measured_table(
             for measure, column in zip(measures, standings, strict=True)
         ]
         label = data.row_label(variant, [measure.comparison for measure in measures])
-        lines.append(Row(label, cells, variant.look, variant.kind))
+        lines.append(TableLine(label, cells, variant.look, variant.kind))
     return Table(
         name, title, caption, "method", [m.heading for m in measures], lines, "dataset",
         _notes(data, measures, lines), _todo(data, rows, measures),
@@ -49,8 +49,8 @@ def measured_table(
 
 
 def _standings(
-    data: ReportData, rows: Sequence[Variant], measure: Measure
-) -> dict[Variant, stats.Standing]:
+    data: ReportData, rows: Sequence[TableRow], measure: Measure
+) -> dict[TableRow, stats.Rank]:
     """Where each method with a value stands in a column; none where values are not ranked."""
     if not measure.ranked:
         return {}
@@ -63,7 +63,7 @@ def _standings(
     return stats.standings(measured, measure.quantity.larger)
 
 
-def _notes(data: ReportData, measures: Sequence[Measure], lines: Sequence[Row]) -> list[str]:
+def _notes(data: ReportData, measures: Sequence[Measure], lines: Sequence[TableLine]) -> list[str]:
     texts = " ".join(str(part) for row in lines for c in row.cells for part in c.parts.values())
     notes = [*_ceiling_note(data, measures), *_rank_notes([c for row in lines for c in row.cells])]
     if "collapsed in" in texts:
@@ -127,7 +127,7 @@ def _ceiling_note(data: ReportData, measures: Sequence[Measure]) -> list[str]:
     return [f"Even use of all codes would give {'; '.join(texts)}."] if texts else []
 
 
-def _todo(data: ReportData, rows: Sequence[Variant], measures: Sequence[Measure]) -> list[str]:
+def _todo(data: ReportData, rows: Sequence[TableRow], measures: Sequence[Measure]) -> list[str]:
     """For each comparison with holes, what to type to fill them."""
     empty: dict[Comparison, list[str]] = defaultdict(list)
     for measure in measures:
@@ -166,7 +166,7 @@ def value_table(
         cells = [plain(numbers[i] or "–") for i in kept]
         if not any(numbers):
             cells[0] = plain(missing(data.groups[v, comparison]))
-        lines.append(Row(data.row_label(v, [comparison]), cells, v.look, v.kind))
+        lines.append(TableLine(data.row_label(v, [comparison]), cells, v.look, v.kind))
     heads = [heading for i, heading in enumerate(columns) if i in kept]
     return Table(
         name, f"{title} · {comparison.label}", caption, "method", heads, lines,

@@ -30,7 +30,7 @@ class Method(kinds.Member, style.Named, Protocol):
     """Whatever has a line: a printed name, a look and a group."""
 
 
-Methods = TypeVar("Methods", bound=Method)
+Drawn = TypeVar("Drawn", bound=Method)
 Column = TypeVar("Column")
 
 
@@ -54,7 +54,7 @@ class Panel:
 
 
 def figures(
-    name: str, title: str, caption: str, columns: Sequence[Column], methods: Sequence[Methods],
+    name: str, title: str, caption: str, columns: Sequence[Column], methods: Sequence[Drawn],
     forms: Mapping[str, Callable[[Column], list[Panel]]], height: float,
 ) -> list[Figure]:  # fmt: skip
     """One figure, or one for each column where methods are many; none without methods.
@@ -80,7 +80,7 @@ def figures(
     return found
 
 
-def draw(columns: Sequence[Sequence[Panel]], methods: Sequence[Methods], height: float) -> Drawing:
+def draw(columns: Sequence[Sequence[Panel]], methods: Sequence[Drawn], height: float) -> Drawing:
     """Columns of panels, ``height`` inches each; of many methods a single column, by groups."""
     groups = kinds.panels(methods)
     if len(groups) == 1:
@@ -89,7 +89,7 @@ def draw(columns: Sequence[Sequence[Panel]], methods: Sequence[Methods], height:
 
 
 def _together(
-    columns: Sequence[Sequence[Panel]], methods: Sequence[Methods], height: float
+    columns: Sequence[Sequence[Panel]], methods: Sequence[Drawn], height: float
 ) -> Drawing:
     rows = len(columns[0])
     drawing, axes = style.panels(rows, len(columns), height, style.width(len(columns)))
@@ -110,7 +110,7 @@ def _below(ax: Axes, panel: Panel, lowest: bool) -> None:
     ax.tick_params(labelbottom=lowest)
 
 
-def _apart(panels: Sequence[Panel], groups: dict[str, list[Methods]]) -> Drawing:
+def _apart(panels: Sequence[Panel], groups: dict[str, list[Drawn]]) -> Drawing:
     """A row for each group, a column for each panel; of a single panel, groups side by side."""
     columns = max(2, len(panels))
     cells = [(heading, panel) for heading in groups for panel in panels]

@@ -21,7 +21,7 @@ from collapsebench.report.data import ReportData
 from collapsebench.report.figures import Figure
 from collapsebench.report.palette import Look
 from collapsebench.report.style import slug
-from collapsebench.report.tables import Cell, Log, Number, Part, Row, Table
+from collapsebench.report.tables import Cell, Log, Number, Part, Table, TableLine
 from collapsebench.report.what_ran import what_ran
 
 HERE = Path(__file__).parent
@@ -202,7 +202,7 @@ def sign(look: Look) -> Markup:
     return Markup(f'<path d="M-11 0H11"{dashes}/><polygon points="{points}"/>')
 
 
-def groups(table: Table) -> list[tuple[str, list[tuple[Row, list[Markup]]]]]:
+def groups(table: Table) -> list[tuple[str, list[tuple[TableLine, list[Markup]]]]]:
     """(heading, rows with their strips) of each group; one heading "" if there are none."""
     drawn = dict(zip(map(id, table.rows), strips(table), strict=True))
     return [

@@ -30,7 +30,7 @@ LOST = "rows lost"  # a stage is done, and tables lack its rows
 
 
 @dataclass(frozen=True)
-class Job:
+class JobRow:
     """One training of the grid and how far it came.
 
     Attributes:
@@ -72,11 +72,11 @@ def known(entry: Mapping[str, Any]) -> dict[str, Any]:
 
     Older files call the group of modern methods "extra".
     """
-    fields = {key: value for key, value in entry.items() if key in Job.__dataclass_fields__}
+    fields = {key: value for key, value in entry.items() if key in JobRow.__dataclass_fields__}
     return fields if fields["kind"] in NAMES else fields | {"kind": "modern"}
 
 
-def table(folder: Path, name: str, jobs: Sequence[Job]) -> pd.DataFrame:
+def table(folder: Path, name: str, jobs: Sequence[JobRow]) -> pd.DataFrame:
     """A table's rows of the given jobs, of their stages as the grid wants them now."""
     frame = tables.read(folder, name, jobs={job.job_id for job in jobs}, columns=READ.get(name))
     stages = {stage_id for job in jobs for stage_id in job.stage_ids.values()}
@@ -84,7 +84,7 @@ def table(folder: Path, name: str, jobs: Sequence[Job]) -> pd.DataFrame:
     return frame[frame["stage_id"].isin(stages) | frame["job_id"].isin(any_stage)]
 
 
-def with_status(jobs: Sequence[Job], runs: pd.DataFrame, lost: Lost) -> list[Job]:
+def with_status(jobs: Sequence[JobRow], runs: pd.DataFrame, lost: Lost) -> list[JobRow]:
     """The jobs, each with its last status and what it ran on; ``lost`` is of ``standing``."""
     latest = {(row["job_id"], row["stage"]): row for row in last(runs).to_dict("records")}
     found = [_complete(_status(job, latest), lost) for job in jobs]
@@ -95,7 +95,7 @@ def with_status(jobs: Sequence[Job], runs: pd.DataFrame, lost: Lost) -> list[Job
     ]
 
 
-def _status(job: Job, latest: Mapping[tuple[str, str], Any]) -> Job:
+def _status(job: JobRow, latest: Mapping[tuple[str, str], Any]) -> JobRow:
     rows = [
         (stage, latest.get((job.job_id, stage)))
         for stage in STAGES
@@ -114,7 +114,7 @@ def _status(job: Job, latest: Mapping[tuple[str, str], Any]) -> Job:
     return replace(job, status="done", stage=rows[-1][0], message=message)
 
 
-def _complete(job: Job, lost: Lost) -> Job:
+def _complete(job: JobRow, lost: Lost) -> JobRow:
     for stage, stage_id in job.stage_ids.items():
         if names := lost.get((job.job_id, stage_id)):
             text = f"rows missing in {', '.join(names)}"
@@ -122,7 +122,7 @@ def _complete(job: Job, lost: Lost) -> Job:
     return job
 
 
-def grid_dims(jobs: Sequence[Job]) -> dict[str, int]:
+def grid_dims(jobs: Sequence[JobRow]) -> dict[str, int]:
     """Comparison -> the code dimension that the grid asked for.
 
     A job holds the one it has, and some methods tie theirs to the codebook size. It is then that of
@@ -137,7 +137,7 @@ def grid_dims(jobs: Sequence[Job]) -> dict[str, int]:
     return found
 
 
-def older(wanted: Sequence[Job], runs: pd.DataFrame) -> list[Job]:
+def older(wanted: Sequence[JobRow], runs: pd.DataFrame) -> list[JobRow]:
     """Jobs with rows here that share a comparison with the grid but are no longer in it."""
     ids, comparisons = {j.job_id for j in wanted}, {j.comparison_id for j in wanted}
     kinds = {job.method: job.kind for job in wanted}
@@ -150,7 +150,7 @@ def older(wanted: Sequence[Job], runs: pd.DataFrame) -> list[Job]:
     ]  # fmt: skip
 
 
-def frozen(jobs: Sequence[Job], metrics: pd.DataFrame, tag: str) -> list[Job]:
+def frozen(jobs: Sequence[JobRow], metrics: pd.DataFrame, tag: str) -> list[JobRow]:
     """Jobs of a baseline whose comparison the grid has and whose method it lacks there."""
     here = {(job.comparison_id, job.method) for job in jobs}
     comparisons = {job.comparison_id for job in jobs}
@@ -166,5 +166,5 @@ FROM_ROW = ("job_id", "config_id", "comparison_id", "method", "label", "network"
             "codebook_size", "code_dim", "seed", "scale")  # fmt: skip
 
 
-def _from_row(row: Mapping[str, Any], kind: str) -> Job:
-    return Job(**{name: row[name] for name in FROM_ROW}, kind=kind)
+def _from_row(row: Mapping[str, Any], kind: str) -> JobRow:
+    return JobRow(**{name: row[name] for name in FROM_ROW}, kind=kind)

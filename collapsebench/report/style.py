@@ -87,7 +87,7 @@ class Named(Protocol):
         """Colour, marker and line."""
 
 
-Values = Sequence[float] | np.ndarray
+Numbers = Sequence[float] | np.ndarray
 
 
 class Drawing(Canvas):
@@ -114,7 +114,7 @@ class Drawing(Canvas):
             for step in self.finish:
                 step()
 
-    def remember(self, ax: Axes, name: str, x: Values, y: Values, texts: Sequence[str]) -> None:
+    def remember(self, ax: Axes, name: str, x: Numbers, y: Numbers, texts: Sequence[str]) -> None:
         """Adds hover texts to points of the series ``name``."""
         self.points += [(ax, name, a, b, t) for a, b, t in zip(x, y, texts, strict=True)]
 
@@ -133,10 +133,10 @@ def panels(rows: int, columns: int, height: float, width: float = PAGE) -> tuple
 def series(
     ax: Axes,
     variant: Named,
-    x: Values,
-    y: Values,
+    x: Numbers,
+    y: Numbers,
     *,
-    band: tuple[Values, Values] | None = None,
+    band: tuple[Numbers, Numbers] | None = None,
     texts: Sequence[str] = (),
     markers: bool = True,
     hollow: Sequence[bool] = (),

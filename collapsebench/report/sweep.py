@@ -18,7 +18,7 @@ from collapsebench.datasets import label as dataset_label
 from collapsebench.quantities import Quantity, of
 from collapsebench.report import multiples, style
 from collapsebench.report.cells import mean
-from collapsebench.report.data import Comparison, Group, ReportData, Variant
+from collapsebench.report.data import Comparison, Group, ReportData, TableRow
 from collapsebench.report.figures import Figure
 from collapsebench.report.multiples import Panel
 
@@ -33,8 +33,8 @@ SCALES = {  # on which values are tested: there, and back
 RELATIVE, RAW, MSE = map(of, ("relative_perplexity", "perplexity", "mse"))
 MOST_TICKS = 8
 
-Points = dict[tuple[str, Variant], list[tuple[float, Group]]]
-X = Callable[[Variant, Comparison, Group], float | None]
+Points = dict[tuple[str, TableRow], list[tuple[float, Group]]]
+X = Callable[[TableRow, Comparison, Group], float | None]
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,7 @@ def figures(
 
 
 def _panel(
-    dataset: str, cells: dict[Variant, list[tuple[float, Group]]], quantity: Quantity, axis: Axis
+    dataset: str, cells: dict[TableRow, list[tuple[float, Group]]], quantity: Quantity, axis: Axis
 ) -> Panel:
     bound = axis.bound if quantity is RAW else None
     line = partial(_line, cells, quantity, axis, bound)
@@ -88,8 +88,8 @@ def _panel(
 
 
 def _line(
-    cells: dict[Variant, list[tuple[float, Group]]], quantity: Quantity, axis: Axis,
-    bound: Callable[[float], float] | None, ax: Axes, variant: Variant,
+    cells: dict[TableRow, list[tuple[float, Group]]], quantity: Quantity, axis: Axis,
+    bound: Callable[[float], float] | None, ax: Axes, variant: TableRow,
 ) -> None:  # fmt: skip
     measured = [
         (x, list(group.values(quantity.name, "test").values()), group)

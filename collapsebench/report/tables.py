@@ -107,7 +107,7 @@ def plain(part: Part) -> Cell:
 
 
 @dataclass(frozen=True)
-class Row:
+class TableLine:
     """One line of a table: its label, its look if it stands for a method, and its cells."""
 
     label: str
@@ -139,7 +139,7 @@ class Table:
     caption: str
     corner: str
     columns: Sequence[str]
-    rows: Sequence[Row]
+    rows: Sequence[TableLine]
     across: str = ""
     notes: Sequence[str] = ()
     todo: Sequence[str] = ()

@@ -25,7 +25,7 @@ MANIFEST = "MANIFEST.json"
 BATCH_SIZE = 128  # appendix C
 WIDTHS = {"dalle": 128, "vqvae": 128, "sqvae": 64}  # of the printed numbers, the networks' defaults
 
-Key = tuple[str, str, int, int, str]  # method, dataset, codebook_size, code_dim, metric
+PublishedKey = tuple[str, str, int, int, str]  # method, dataset, codebook_size, code_dim, metric
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ def folders(given: Path | None = None) -> list[Path]:
     return [place for place in places if place.is_dir()]
 
 
-def published(given: Path | None = None) -> dict[Key, Published]:
+def published(given: Path | None = None) -> dict[PublishedKey, Published]:
     """The paper's numbers from the first ``paper.csv`` found; empty if there is none.
 
     The metric is "perplexity", "mse_e3" (times 1000), "fid", "precision" or "recall", with a
@@ -70,7 +70,7 @@ def published(given: Path | None = None) -> dict[Key, Published]:
         return dict(_published(row) for row in csv.DictReader(opened))
 
 
-def _published(row: Mapping[str, str]) -> tuple[Key, Published]:
+def _published(row: Mapping[str, str]) -> tuple[PublishedKey, Published]:
     value = Published(
         source=row["source"],
         mean=float(row["mean"]),

@@ -18,9 +18,9 @@ from collapsebench.results import copies, tables
 from collapsebench.results.copies import Copy
 from collapsebench.results.folder import job_folder
 
-Key = tuple[str, str]  # job_id, stage_id
-Finished = Mapping[Key, str]
-Lost = Mapping[Key, Sequence[str]]
+StageKey = tuple[str, str]  # job_id, stage_id
+Finished = Mapping[StageKey, str]
+Lost = Mapping[StageKey, Sequence[str]]
 
 # The tables that a stage which is done has rows in.
 TABLES = {
@@ -84,8 +84,8 @@ def standing(results: Path, jobs: Collection[str] | None = None) -> Standing:
     final = [attempt for attempt in attempts(results, jobs) if attempt.final]
     folders = {attempt.job_id: job_folder(results, attempt.job_id) for attempt in final}
     own = {job_id: list(copies.copies(folder)) for job_id, folder in folders.items()}
-    done: dict[Key, str] = {}
-    lost: dict[Key, list[str]] = {}
+    done: dict[StageKey, str] = {}
+    lost: dict[StageKey, list[str]] = {}
     for a in final:
         if lacking := lacks(results, folders[a.job_id], a, own[a.job_id]):
             lost[a.job_id, a.stage_id] = lacking

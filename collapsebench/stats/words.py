@@ -129,7 +129,7 @@ def _tested(a: Values, b: Values, spread_a: Spread, spread_b: Spread) -> Change:
 
 
 @dataclass(frozen=True)
-class Standing:
+class Rank:
     """Where a cell stands among others.
 
     Attributes:
@@ -141,7 +141,7 @@ class Standing:
     borrowed: float = 0.0
 
 
-def standings(cells: Mapping[Name, Values], larger_is_better: bool) -> dict[Name, Standing]:
+def standings(cells: Mapping[Name, Values], larger_is_better: bool) -> dict[Name, Rank]:
     """Which cells are the best, which are worse, and of which neither can be told.
 
     Best is the best mean, and what TOST, adjusted by Holm, shows to be within ``MARGIN`` of it;
@@ -156,7 +156,7 @@ def standings(cells: Mapping[Name, Values], larger_is_better: bool) -> dict[Name
     sign = 1 if larger_is_better else -1
     mean = {name: sign * float(np.mean(values)) for name, values in known.items()}
     several = [name for name, values in known.items() if len(values) > 1]
-    found = dict.fromkeys(cells, Standing(CANT_TELL))
+    found = dict.fromkeys(cells, Rank(CANT_TELL))
     if not several:
         return found
     best = max(several, key=mean.__getitem__)
@@ -168,7 +168,7 @@ def standings(cells: Mapping[Name, Values], larger_is_better: bool) -> dict[Name
             word = CANT_TELL if hidden else BEST
         else:
             word = WORSE if worse[j] else CANT_TELL
-        found[name] = Standing(word, float(borrowed[j]))
+        found[name] = Rank(word, float(borrowed[j]))
     return found
 
 

@@ -9,7 +9,7 @@ from scipy import stats as scipy_stats
 
 from collapsebench import stats
 from collapsebench.check import rows
-from collapsebench.check.rows import Cell, judge
+from collapsebench.check.rows import CellSeeds, judge
 from collapsebench.quantities import TESTED
 
 PERPLEXITY, MSE, _ = TESTED
@@ -22,7 +22,7 @@ def times(factor, values=(0.0100, 0.0101, 0.0099)):
 
 
 def finding(new, old=OLD, quantity=MSE, sensitivity=0.05, diverged=(0, 0)):
-    (found,) = judge([Cell(EDVAE, quantity, new, old, diverged)], {quantity.name: sensitivity})
+    (found,) = judge([CellSeeds(EDVAE, quantity, new, old, diverged)], {quantity.name: sensitivity})
     return found
 
 
@@ -96,7 +96,7 @@ def test_what_cannot_be_tested_is_said_in_words(new, old, why):
 
 
 def test_cells_that_cannot_be_tested_leave_the_others_as_they_are():
-    cells = [Cell("x", MSE, times(1.2), OLD), Cell("y", MSE, [0.01], OLD)]
+    cells = [CellSeeds("x", MSE, times(1.2), OLD), CellSeeds("y", MSE, [0.01], OLD)]
     both = {found.subject: found for found in judge(cells, {"mse": 0.05})}
     assert both["x · mse"].text == judge(cells[:1], {"mse": 0.05})[0].text
     assert both["y · mse"].verdict == "can't tell"
@@ -127,7 +127,7 @@ def grids(change_in_sd, new_seeds=3, ratio=1.0):
             new = np.exp(rng.normal(size=(6, new_seeds)) * sd * ratio)
             if quantity is MSE:
                 new[0] *= math.exp(change_in_sd * sd[0, 0])
-            cells += [Cell(str(i), quantity, new[i], old[i]) for i in range(6)]
+            cells += [CellSeeds(str(i), quantity, new[i], old[i]) for i in range(6)]
         yield cells
 
 

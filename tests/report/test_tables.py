@@ -10,8 +10,8 @@ from rich.console import Console
 from collapsebench.report.tables import (
     Cell,
     Number,
-    Row,
     Table,
+    TableLine,
     latex,
     plain,
     to_csv,
@@ -23,7 +23,7 @@ from collapsebench.report.tables import (
 TALL = Table(
     "t", "Title", "Caption.", "method", ["A", "B"],
     [
-        Row("m_1", [
+        TableLine("m_1", [
             Cell({"measured": Number(412.666, 2.05), "paper": Number(-1.5)}, bold=True),
             Cell({"measured": "diverged", "note": "collapsed in 1/3"}),
         ]),
@@ -36,7 +36,7 @@ WIDE = Table(
     "Caption.",
     "method",
     ["A", "B"],
-    [Row("x", [plain(Number(3, None, 0)), plain("–")])],
+    [TableLine("x", [plain(Number(3, None, 0)), plain("–")])],
 )
 
 

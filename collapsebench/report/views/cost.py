@@ -6,7 +6,7 @@ import pandas as pd
 
 from collapsebench.report import sections
 from collapsebench.report.data import Comparison, ReportData
-from collapsebench.report.tables import Cell, Number, Row, Table, plain
+from collapsebench.report.tables import Cell, Number, Table, TableLine, plain
 from collapsebench.report.what_ran import what_ran
 
 title = "Cost"
@@ -40,7 +40,7 @@ def _table(data: ReportData, comparison: Comparison, runs: pd.DataFrame, i: int)
         own = runs[runs["job_id"].isin([job.job_id for job in group.jobs])]
         if len(own):
             label = data.row_label(variant, [comparison])
-            lines.append(Row(label, _cells(own, stages, seconds), variant.look, variant.kind))
+            lines.append(TableLine(label, _cells(own, stages, seconds), variant.look, variant.kind))
     devices = sorted(set(runs["device_name"].dropna()))
     caption = (
         f"Mean over seeds of finished runs, on {', '.join(devices)}. Times of jobs that shared a "

@@ -8,8 +8,8 @@ from collapsebench.datasets import label as dataset_label
 from collapsebench.quantities import Quantity, of
 from collapsebench.report import sections
 from collapsebench.report.cells import mean
-from collapsebench.report.data import Group, ReportData, Variant
-from collapsebench.report.tables import Cell, Number, Row, Table, plain
+from collapsebench.report.data import Group, ReportData, TableRow
+from collapsebench.report.tables import Cell, Number, Table, TableLine, plain
 
 title = "Several codebooks"
 section = sections.CODEBOOK_USE
@@ -38,12 +38,12 @@ def _table(data: ReportData, dataset: str, i: int) -> Table:
         "the best, mean over seeds. Bits per position: the sum over codebooks of log2 K; methods "
         "of one codebook stand here where they have as many."
     )
-    rows = [Row(v.label, _cells(group), v.look, v.kind) for v, group in equals(data, dataset)]
+    rows = [TableLine(v.label, _cells(group), v.look, v.kind) for v, group in equals(data, dataset)]
     words = f"{title} · {dataset_label(dataset)}"
     return Table(f"each-codebook-{i + 1}", words, caption, "method", COLUMNS, rows)
 
 
-def equals(data: ReportData, dataset: str) -> list[tuple[Variant, Group]]:
+def equals(data: ReportData, dataset: str) -> list[tuple[TableRow, Group]]:
     """Cells of several codebooks, and those that can say as much at a position; by bits."""
     cells = [
         (variant, group)

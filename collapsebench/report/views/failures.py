@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collapsebench.report import sections
 from collapsebench.report.data import ReportData
-from collapsebench.report.rows import NOT_RUN, Job
-from collapsebench.report.tables import Log, Row, Table, plain
+from collapsebench.report.rows import NOT_RUN, JobRow
+from collapsebench.report.tables import Log, Table, TableLine, plain
 from collapsebench.results.folder import LOG, log_tail
 
 title = "Failures and other ends"
@@ -21,7 +21,7 @@ def build(data: ReportData) -> list[Table | Log]:
     if not bad:
         return []
     rows = [
-        Row(f"{job.label} {job.settings_label}".strip(),
+        TableLine(f"{job.label} {job.settings_label}".strip(),
             [plain(text) for text in (job.dataset, f"{job.codebook_size} × {job.code_dim}",
              str(job.seed), job.stage, job.status.replace("_", " "), job.message, job.job_id)],
             data.looks[job.method])
@@ -36,7 +36,7 @@ def build(data: ReportData) -> list[Table | Log]:
     return [table, *(log for job in bad if (log := _log(data, job)))]
 
 
-def _log(data: ReportData, job: Job) -> Log | None:
+def _log(data: ReportData, job: JobRow) -> Log | None:
     path = data.file(job, LOG)
     if path is None:
         return None

@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 
 from collapsebench.quantities import of
 from collapsebench.report import multiples, sections, style
-from collapsebench.report.data import Comparison, Group, ReportData, Variant
+from collapsebench.report.data import Comparison, Group, ReportData, TableRow
 from collapsebench.report.figures import Figure
 from collapsebench.report.multiples import Panel
 from collapsebench.settings import ENTROPY_MAPS
@@ -57,7 +57,7 @@ def _panels(data: ReportData, comparison: Comparison) -> list[Panel]:
 
 
 def _curve(
-    data: ReportData, comparison: Comparison, ceiling: float, ax: Axes, variant: Variant
+    data: ReportData, comparison: Comparison, ceiling: float, ax: Axes, variant: TableRow
 ) -> None:
     group = data.groups.get((variant, comparison))
     if group is None or not len(data.curve(group, "entropy_mean")[0]):

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from collapsebench.report import sections, style
-from collapsebench.report.data import Comparison, Group, ReportData, Variant
+from collapsebench.report.data import Comparison, Group, ReportData, TableRow
 from collapsebench.report.figures import Figure
-from collapsebench.report.tables import Number, Row, Table, plain
+from collapsebench.report.tables import Number, Table, TableLine, plain
 
 title = "Fig. 3 · Uncertainty and perplexity"
 section = sections.TRAINING
@@ -37,11 +37,11 @@ def build(data: ReportData) -> list[Figure | Table]:
     return [Figure("fig3", title, caption, {"": drawing}), _table(data, cells)]
 
 
-Cells = list[tuple[Variant, Comparison, Group]]
+Cells = list[tuple[TableRow, Comparison, Group]]
 
 
 def _draw(
-    data: ReportData, row: np.ndarray, variant: Variant, comparison: Comparison, group: Group
+    data: ReportData, row: np.ndarray, variant: TableRow, comparison: Comparison, group: Group
 ) -> None:
     steps, uncertainty = data.curve(group, "uncertainty")
     _, perplexity = data.curve(group, "perplexity")
@@ -74,7 +74,7 @@ def _table(data: ReportData, cells: Cells) -> Table:
         numbers = correlations(u, p)
         label = f"{variant.label}, {comparison.label}"
         parts = [plain("constant" if np.isnan(n).all() else _number(n)) for n in numbers.T]
-        rows.append(Row(label, parts, variant.look))
+        rows.append(TableLine(label, parts, variant.look))
     caption = (
         "Correlation of uncertainty and perplexity over the logged steps, mean ± SD over seeds. "
         "Two quantities that both rise correlate whatever ties them; changes from one step to the "

@@ -17,7 +17,7 @@ from collapsebench.report.figures import Figure
 from collapsebench.report.multiples import Panel
 from collapsebench.report.palette import Look
 from collapsebench.report.style import Drawing
-from collapsebench.report.tables import Row, Table, plain
+from collapsebench.report.tables import Table, TableLine, plain
 from collapsebench.report.what_ran import what_ran
 
 title = "Every quantizer on every network"
@@ -106,7 +106,7 @@ def _heads(networks: list[str]) -> list[str]:
     return [f"{q.axis} on {network}" for q in QUANTITIES for network in networks]
 
 
-def _rows(cells: Cross, lines: Sequence[Line], networks: list[str]) -> list[Row]:
+def _rows(cells: Cross, lines: Sequence[Line], networks: list[str]) -> list[TableLine]:
     rows = []
     for method in lines:
         parts = []
@@ -116,5 +116,5 @@ def _rows(cells: Cross, lines: Sequence[Line], networks: list[str]) -> list[Row]
                 values = group.values(quantity.name, "test").values() if group else []
                 number = mean(quantity.printed(values), quantity.decimals)
                 parts.append(plain(number or (missing(group) if group else "–")))
-        rows.append(Row(method.label, parts, method.look, method.kind))
+        rows.append(TableLine(method.label, parts, method.look, method.kind))
     return rows

@@ -9,7 +9,7 @@ from typing import Any
 from collapsebench.datasets import label as dataset_label
 from collapsebench.report import sections
 from collapsebench.report.data import ReportData
-from collapsebench.report.tables import Row, Table, plain
+from collapsebench.report.tables import Table, TableLine, plain
 
 title = "Provenance"
 section = sections.PROVENANCE
@@ -44,17 +44,19 @@ def _environment(data: ReportData) -> Table:
         for package, version in json.loads(text).items():
             facts[package].add(str(version))
     rows = [
-        Row(name, [plain(", ".join(sorted(values)))]) for name, values in facts.items() if values
+        TableLine(name, [plain(", ".join(sorted(values)))])
+        for name, values in facts.items()
+        if values
     ]
     finished = runs["finished_at"].dropna()
     if len(finished):
         rows.append(
-            Row(
+            TableLine(
                 "finished",
                 [plain(f"{finished.min():%Y-%m-%d %H:%M} … {finished.max():%Y-%m-%d %H:%M} UTC")],
             )
         )
-    rows.append(Row("command", [plain(str(data.grid["command"]))]))
+    rows.append(TableLine("command", [plain(str(data.grid["command"]))]))
     return Table(
         "environment",
         "Software, devices, command",
@@ -77,7 +79,7 @@ def _readable(value: Any) -> str:
 def _data(data: ReportData) -> Table:
     columns = data.runs[["dataset", "data_hash", "split_hash"]].dropna().drop_duplicates()
     rows = [
-        Row(dataset_label(dataset), [plain(images), plain(splits)])
+        TableLine(dataset_label(dataset), [plain(images), plain(splits)])
         for dataset, images, splits in columns.sort_values("dataset").itertuples(index=False)
     ]
     caption = "Hash of the images, and of which image is in which split."
@@ -87,7 +89,7 @@ def _data(data: ReportData) -> Table:
 def _protocols(data: ReportData) -> Table:
     used = sorted(set(data.metrics["protocol"].dropna()) & set(data.protocols))
     rows = [
-        Row(f"{data.protocols[p]['name']} ({p[:6]})", [plain(_words(data.protocols[p]))])
+        TableLine(f"{data.protocols[p]['name']} ({p[:6]})", [plain(_words(data.protocols[p]))])
         for p in used
     ]
     caption = (
@@ -113,7 +115,7 @@ def _tries(data: ReportData) -> Table:
     for job in data.jobs:
         settings = json.dumps(job.settings.get("method", {}), sort_keys=True, default=str)
         tries[job.label].add((settings, job.network))
-    rows = [Row(label, [plain(str(len(found)))]) for label, found in tries.items()]
+    rows = [TableLine(label, [plain(str(len(found)))]) for label, found in tries.items()]
     caption = (
         "Settings of the method, and networks, that this grid contains: a method tried in many "
         "configurations has had more chances to look good."

@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from collapsebench.report import multiples, sections, style
-from collapsebench.report.data import Comparison, ReportData, Variant
+from collapsebench.report.data import Comparison, ReportData, TableRow
 from collapsebench.report.figures import Figure
 from collapsebench.report.multiples import Panel
 
@@ -39,14 +39,14 @@ def build(data: ReportData) -> list[Figure]:
     return multiples.figures("rank-frequency", title, caption, data.focus, methods, forms, 2.2)
 
 
-Cells = dict[tuple[Variant, Comparison], np.ndarray]  # counts (seeds, Q, K)
+Cells = dict[tuple[TableRow, Comparison], np.ndarray]  # counts (seeds, Q, K)
 
 
 def _panels(cells: Cells, form: str, comparison: Comparison) -> list[Panel]:
     size = comparison.codebook_size
     ranks = np.arange(1, size + 1)
 
-    def line(ax: Axes, variant: Variant) -> None:
+    def line(ax: Axes, variant: TableRow) -> None:
         if (counts := cells.get((variant, comparison))) is not None:
             _lines(ax, variant, ranks, counts, form)
 
@@ -78,7 +78,7 @@ WORDS = {
 
 
 def _lines(
-    ax: style.Axes, variant: Variant, ranks: np.ndarray, counts: np.ndarray, form: str
+    ax: style.Axes, variant: TableRow, ranks: np.ndarray, counts: np.ndarray, form: str
 ) -> None:
     """One method's counts (seeds, Q, K): its worst codebook, the others as thin lines."""
     share, *others = (shares(each, form == "cumulated") for each in counts.swapaxes(0, 1))

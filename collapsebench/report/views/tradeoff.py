@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from collapsebench.datasets import label as dataset_label
 from collapsebench.quantities import of
 from collapsebench.report import multiples, sections, style
-from collapsebench.report.data import Comparison, Group, ReportData, Variant
+from collapsebench.report.data import Comparison, Group, ReportData, TableRow
 from collapsebench.report.figures import Figure
 from collapsebench.report.multiples import Panel
 
@@ -41,7 +41,7 @@ def build(data: ReportData) -> list[Figure]:
     return multiples.figures("tradeoff", title, caption, datasets, methods, forms, 2.4)
 
 
-def _cells(data: ReportData, variant: Variant, dataset: str) -> Cells:
+def _cells(data: ReportData, variant: TableRow, dataset: str) -> Cells:
     """The method's measured codebooks on a dataset, from small to large."""
     found = []
     for comparison in sorted(data.comparisons, key=lambda c: (c.codebook_size, c.code_dim)):
@@ -55,12 +55,12 @@ def _cells(data: ReportData, variant: Variant, dataset: str) -> Cells:
     return found
 
 
-def _panels(cells: dict[tuple[Variant, str], Cells], dataset: str) -> list[Panel]:
+def _panels(cells: dict[tuple[TableRow, str], Cells], dataset: str) -> list[Panel]:
     own = {variant: found for (variant, where), found in cells.items() if where == dataset}
     ranked = [point for v, found in own.items() if v.kind != "floor" for *_, point in found]
     front = pareto(ranked)
 
-    def line(ax: Axes, variant: Variant) -> None:
+    def line(ax: Axes, variant: TableRow) -> None:
         if variant in own:
             _draw(ax, variant, own[variant])
 
@@ -74,7 +74,7 @@ def _panels(cells: dict[tuple[Variant, str], Cells], dataset: str) -> list[Panel
     return [Panel(dataset_label(dataset), EVEN.axis, MSE.axis, line, dress)]
 
 
-def _draw(ax: Axes, variant: Variant, cells: Cells) -> None:
+def _draw(ax: Axes, variant: TableRow, cells: Cells) -> None:
     texts = [
         f"{variant.label} · {c.codebook_size} × {group.first.code_dim}: {x:.1f} %, MSE {y:.2f}"
         for c, group, (x, y) in cells

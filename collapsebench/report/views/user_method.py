@@ -11,8 +11,8 @@ from collapsebench import stats
 from collapsebench.quantities import TESTED, Quantity, percent
 from collapsebench.report import kinds, matrix, sections
 from collapsebench.report.cells import lent, mean
-from collapsebench.report.data import Comparison, Group, ReportData, Variant
-from collapsebench.report.tables import Cell, Number, Part, Row, Table
+from collapsebench.report.data import Comparison, Group, ReportData, TableRow
+from collapsebench.report.tables import Cell, Number, Part, Table, TableLine
 
 title = "Your method against the baselines"
 section = sections.YOUR_METHOD
@@ -32,8 +32,8 @@ class Pair:
         diverged: how many seeds did, of both.
     """
 
-    user: Variant
-    baseline: Variant
+    user: TableRow
+    baseline: TableRow
     column: int
     mine: list[float]
     theirs: list[float]
@@ -132,13 +132,13 @@ def _details(
     pairs: Sequence[Pair],
     cells: Sequence[Cell],
 ) -> Table:
-    lines: dict[tuple[Variant, Variant], list[Cell]] = {}
+    lines: dict[tuple[TableRow, TableRow], list[Cell]] = {}
     for pair, cell in zip(pairs, cells, strict=True):
         key = pair.user, pair.baseline
         lines.setdefault(key, [Cell({"difference": "–"})] * len(heads))[pair.column] = cell
     several = len({user for user, _ in lines}) > 1
     rows = [
-        Row(_label(user, baseline, several), line, baseline.look)
+        TableLine(_label(user, baseline, several), line, baseline.look)
         for (user, baseline), line in lines.items()
     ]
     return Table(name, title, "", "baseline", heads, rows, "dataset", _notes(rows), ranked=False)
@@ -153,7 +153,7 @@ def _caption(data: ReportData, pairs: Sequence[Pair], tests: int) -> str:
     )
 
 
-def _notes(rows: Sequence[Row]) -> list[str]:
+def _notes(rows: Sequence[TableLine]) -> list[str]:
     """What "same" and borrowed degrees of freedom mean, where the table has them."""
     cells = [cell for row in rows for cell in row.cells]
     notes = []
@@ -165,7 +165,7 @@ def _notes(rows: Sequence[Row]) -> list[str]:
     return notes
 
 
-def _label(user: Variant, baseline: Variant, several: bool) -> str:
+def _label(user: TableRow, baseline: TableRow, several: bool) -> str:
     name = baseline.label + (f" (baseline {baseline.baseline})" if baseline.baseline else "")
     return f"{user.label} − {name}" if several else name
 
