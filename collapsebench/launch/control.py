@@ -11,7 +11,7 @@ from pathlib import Path
 from collapsebench.launch import launcher, start, tasks
 from collapsebench.plan.job import Job
 from collapsebench.results import claims, grids, status
-from collapsebench.results.folder import CANCEL
+from collapsebench.results.folder import CANCEL, job_folder
 from collapsebench.results.runs import standing
 from collapsebench.settings import UserError
 
@@ -60,7 +60,7 @@ def retry(
     if wrong := [name for name in names if words and name not in again]:
         state = states.get(wrong[0], "of no grid here")
         raise UserError(f"job {wrong[0]} did not fail: it is {state}")
-    jobs = [Job.load(results / "jobs" / name) for name in names if name in again]
+    jobs = [Job.load(job_folder(results, name)) for name in names if name in again]
     if not jobs:
         raise UserError("nothing failed; jobs that were never run are started by: run")
     tasks.recover(jobs, results)
@@ -72,5 +72,5 @@ def chosen(words: Sequence[str], grid: str | None, results: Path) -> list[Path]:
     found = [status.find(results, word) for word in words]
     if grid is not None:
         jobs = grids.read(results, grid)["jobs"]
-        found += [results / "jobs" / job["job_id"] for job in jobs]
+        found += [job_folder(results, job["job_id"]) for job in jobs]
     return [folder for folder in dict.fromkeys(found) if folder.exists()]

@@ -18,6 +18,7 @@ from collapsebench.launch import devices, site
 from collapsebench.launch.tasks import Task
 from collapsebench.plan import registry
 from collapsebench.results import tables
+from collapsebench.results.folder import job_folder
 from collapsebench.settings import UserError, did_you_mean
 
 QUEUED = "queued.json"  # in a job's folder: launcher -> the ids under which it ever queued the job
@@ -132,7 +133,7 @@ def without_queued(todo: Sequence[Task], results: Path) -> list[Task]:
         UserError: jobs are queued by a launcher that cannot be asked from here.
     """
     left = list(todo)
-    noted = {task.job.job_id: queued(results / "jobs" / task.job.job_id) for task in todo}
+    noted = {task.job.job_id: queued(job_folder(results, task.job.job_id)) for task in todo}
     for name in sorted({name for ids in noted.values() for name in ids}):
         if name not in registry.names("launchers"):
             raise UserError(

@@ -21,7 +21,7 @@ from collapsebench.plan import forecast as plans
 from collapsebench.plan.grid import Grid
 from collapsebench.plan.job import Job, finished, pending
 from collapsebench.results import grids, provenance
-from collapsebench.results.folder import log_tail
+from collapsebench.results.folder import LOG, job_folder, log_tail
 
 FAILED = ("error", "timeout", "out_of_memory", "cancelled")
 
@@ -117,8 +117,8 @@ def summary(
     left = [job for job in jobs if pending(job, done)]
     failed = [job for job in left if statuses.get(job.job_id) in FAILED]
     for job in failed:
-        folder = results / "jobs" / job.job_id
-        print(f"\n{statuses[job.job_id]}: {name(job)}, log {folder / 'log.txt'}")
+        folder = job_folder(results, job.job_id)
+        print(f"\n{statuses[job.job_id]}: {name(job)}, log {folder / LOG}")
         print("".join(f"    {line}\n" for line in log_tail(folder, 12)), end="")
     ended = len(jobs) - len(left)
     print(f"\n{title}: {ended} of {len(jobs)} jobs complete in {duration(elapsed_s)}")

@@ -18,7 +18,7 @@ from collapsebench.launch.outcomes import record, status_of
 from collapsebench.launch.tasks import Slot, Task, again
 from collapsebench.plan.job import Job
 from collapsebench.results import claims, provenance, tables
-from collapsebench.results.folder import CANCEL
+from collapsebench.results.folder import CANCEL, job_folder
 
 POLL_S = 0.2
 LOOK_S = 1.0  # between two looks at a job that somebody else holds
@@ -161,7 +161,7 @@ class Crew:
     def _held(self, job: Job) -> bool:
         if time.monotonic() < self.look_again.get(job.job_id, 0.0):
             return True
-        held = not self.watch.free(self.results / "jobs" / job.job_id)
+        held = not self.watch.free(job_folder(self.results, job.job_id))
         if held:
             self.look_again[job.job_id] = time.monotonic() + LOOK_S
         return held

@@ -22,7 +22,7 @@ from collapsebench.launch import limits, site
 from collapsebench.launch.launcher import Launcher, Options
 from collapsebench.launch.tasks import FIRST, Task
 from collapsebench.plan import costs
-from collapsebench.results.status import last_said
+from collapsebench.results.folder import job_folder, last_said
 from collapsebench.settings import UserError
 
 POLL_S = 5.0
@@ -73,7 +73,7 @@ class Slurm(Launcher):
             return {task.job.job_id: "queued" for task in todo}
         while any(element.partition("_")[0] in ids for element in listed()):
             time.sleep(POLL_S)
-        folders = {task.job.job_id: self.results / "jobs" / task.job.job_id for task in todo}
+        folders = {task.job.job_id: job_folder(self.results, task.job.job_id) for task in todo}
         return {job_id: last_said(f).get("status", "error") for job_id, f in folders.items()}
 
     def submit(self, todo: Sequence[Task], order: Order) -> list[str]:
@@ -113,7 +113,7 @@ class Slurm(Launcher):
         # Private, but the one place that knows the script before there is a cluster to ask.
         return "\n".join(
             submitit.slurm.slurm._make_sbatch_string(
-                " ".join(command(folder / "jobs" / "JOB")),
+                " ".join(command(job_folder(folder, "JOB"))),
                 folder / "slurm",
                 map_count=len(array.tasks),
                 **parameters(array, self.settings),
