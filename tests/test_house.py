@@ -6,7 +6,9 @@ from collections import defaultdict
 from pathlib import Path
 
 import collapsebench
+from collapsebench import metrics
 from collapsebench.plan import registry
+from collapsebench.quantities import RECORDS
 
 PACKAGE = Path(collapsebench.__file__).parent
 ROOT = PACKAGE.parent
@@ -46,3 +48,10 @@ def test_every_module_is_on_a_floor():
     assert floors == modules
     assert contract["exhaustive"]
     assert contract["exhaustive_ignores"] == ["__main__"]
+
+
+def test_the_page_of_metrics_says_what_the_records_say():
+    page = (ROOT / "docs" / "metrics.md").read_text(encoding="utf-8")
+    rows = [line for line in page.splitlines() if line.startswith("| `")]
+    assert rows == [f"| `{q.name}` | {q.axis} | {q.definition} | {q.better} |" for q in RECORDS]
+    assert metrics.COLLAPSED_DEFINITION.capitalize() in page

@@ -116,7 +116,7 @@ def found_grids(results: Path) -> list[str]:
 
 
 def to_terminal(grid: str, results: Path, *, baselines: Path | None = None) -> None:
-    """Prints a grid's tables; the scale's note comes first.
+    """Prints a grid's tables but those that the page folds; the scale's note comes first.
 
     Raises:
         UserError: a grid that was not run here, or whose record is damaged.
@@ -125,7 +125,7 @@ def to_terminal(grid: str, results: Path, *, baselines: Path | None = None) -> N
     console = Console()
     console.print(f"[bold]{data.grid['title']}[/]  {page.scale_words(data)}")
     for block in collect(data, only=sections.IN_TERMINAL).all():
-        if isinstance(block, Table):
+        if isinstance(block, Table) and not block.folded:
             console.print(tables.to_terminal(block))
             for note in (*block.notes, *block.todo):
                 console.print(note, style="dim", highlight=False)

@@ -61,7 +61,7 @@ def test_no_tile_is_empty(small):
 
 def test_a_long_table_has_a_heading_for_each_group_in_page_and_latex(zoo, zoo_page):
     text = zoo_page.read_text()
-    table = text[text.index('id="table2"') : text.index('id="codebook-1"')]
+    table = text[text.index('id="table2"') :]
     heads = re.findall(r'class="fold" aria-expanded="true">([^<]+) <span>(\d+)', table)
     assert heads == [("Your methods", "1"), ("The paper’s methods", "6"), ("Modern methods", "15"),
                      ("Floors", "3")]  # fmt: skip
@@ -182,6 +182,14 @@ def test_the_terminal_prints_table_1(results, capsys, monkeypatch):
     out = capsys.readouterr().out
     assert "Table 1 · Perplexity" in out
     assert "421.0 ± 3.0" in out
+
+
+def test_the_terminal_leaves_out_what_the_page_folds(zoo, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "200")
+    report.to_terminal("zoo", zoo.places[""])
+    said = capsys.readouterr().out
+    assert "My VQ against the baselines" in said
+    assert "↑, details" not in said
 
 
 def test_the_bundle_has_rows_tables_protocol_and_references(page, data, tmp_path):
