@@ -1,6 +1,7 @@
 """One word, one thing; every module on a floor; docs that say what the code says."""
 
 import ast
+import re
 import tomllib
 from collections import defaultdict
 from pathlib import Path
@@ -46,6 +47,8 @@ def test_every_module_is_on_a_floor():
     modules = {path.stem for path in PACKAGE.glob("*.py") if not path.stem.startswith("_")}
     modules |= {path.parent.name for path in PACKAGE.glob("*/__init__.py")}
     assert floors == modules
+    tree = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    assert set(re.findall(r"^  (\w+)(?:/|\.py) +\S", tree, re.MULTILINE)) == modules
     assert contract["exhaustive"]
     assert contract["exhaustive_ignores"] == ["__main__"]
 

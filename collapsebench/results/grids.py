@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from collapsebench.results import tables
-from collapsebench.settings import UserError, did_you_mean
+from collapsebench.settings import STAGES, UserError, did_you_mean
 
 # What a record must hold, and what it may, with what stands for that where it is absent.
 GRID: dict[str, type] = {"jobs": list}
@@ -87,7 +87,7 @@ def flaw(record: Any) -> str:
         return problem
     if not record["jobs"]:
         return "it has no jobs"
-    problems = (_mistyped(job, JOB, JOB_OPTIONAL) or _misnamed(job) for job in record["jobs"])
+    problems = (_mistyped(job, JOB, JOB_OPTIONAL) or _foreign(job) for job in record["jobs"])
     return next((f"job {i}: {problem}" for i, problem in enumerate(problems) if problem), "")
 
 
@@ -112,9 +112,13 @@ def _is(value: Any, kind: type) -> bool:
     return type(value) is kind  # true is no whole number
 
 
-def _misnamed(job: Mapping[str, Any]) -> str:
-    """An id that cannot name a job's folder."""
-    return "" if re.fullmatch(r"\w+", job["job_id"]) else f"{job['job_id']!r:.40} is no job id"
+def _foreign(job: Mapping[str, Any]) -> str:
+    """What no job of this program can be: an id that names no folder, a stage, a size."""
+    if not re.fullmatch(r"\w+", job["job_id"]):
+        return f"{job['job_id']!r:.40} is no job id"
+    if unknown := [stage for stage in job["stage_ids"] if stage not in STAGES]:
+        return f"{unknown[0]!r:.40} is no stage"
+    return "" if job["codebook_size"] > 0 else f"a codebook of {job['codebook_size']} codes"
 
 
 def _complete(job: dict[str, Any]) -> dict[str, Any]:

@@ -42,6 +42,8 @@ DAMAGED = {
     json.dumps(record(stage_ids={"train": 1})): "job 0: 'stage_ids' must hold a text each",
     json.dumps(record(settings={"train": 3})): "job 0: 'settings' must hold an object each",
     json.dumps(record(job_id="../../elsewhere")): "job 0: '../../elsewhere' is no job id",
+    json.dumps(record(stage_ids={"dance": "0f"})): "job 0: 'dance' is no stage",
+    json.dumps(record(codebook_size=-1)): "job 0: a codebook of -1 codes",
     json.dumps(record() | {"title": 3}): "'title' must be a text, not 3",
     json.dumps(record() | {"stages": [1]}): "'stages' must hold a text each",
     json.dumps({"jobs": [{k: v for k, v in JOB.items() if k != "method"}]}): "'method' is missing",
