@@ -6,7 +6,6 @@ import shutil
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import pytest
 
 import collapsebench
@@ -113,13 +112,15 @@ def said(tmp_path_factory, data_root):
     (folder / "tiny.toml").write_text(tiny_grid("my_vq", steps=4))
     (folder / "tokens.txt").write_text("\n".join(map(str, np.arange(640) % 8)))
     run = "run -g tiny.toml -d stripes --scale blink --launcher in_turn --reason curiosity -y"
-    lines = ["list", run, "report -g tiny --no-images", "inspect tokens.txt -K 8 --to term"]
+    lines = ["list", run, "report -g tiny --to md", "inspect tokens.txt -K 8 --to term"]
     places = {"COLLAPSEBENCH_DATA": str(data_root), "PYTHONPATH": str(folder)}
     return folder, call(lines, folder, **places)
 
 
 def test_each_change_is_made_in_the_files_that_are_named():
-    named = {what: set(re.findall(r"`([\w<>/]+\.(?:py|toml))`", cell)) for what, cell in rows().items()}
+    named = {
+        what: set(re.findall(r"`([\w<>/]+\.(?:py|toml))`", cell)) for what, cell in rows().items()
+    }
     assert named.keys() == CHANGES.keys() | {"a stage"}  # that one has a test of its own
     for what, files in CHANGES.items():
         at = {
@@ -129,6 +130,11 @@ def test_each_change_is_made_in_the_files_that_are_named():
         assert at <= named[what], what
     for name in set().union(*named.values()):
         assert "<name>" in name or (PACKAGE / name).is_file(), name
+
+
+def printed(said, table):
+    """The lines of a table of the report."""
+    return (said[0] / "reports" / "tiny" / "tables" / f"{table}.md").read_text().splitlines()
 
 
 def test_plug_ins_are_listed(said):
@@ -154,15 +160,17 @@ def test_the_metric_is_measured_and_in_the_codebook_table(said):
     counts = tables.read(said[0] / "results", "codes").query("split == 'test'")["counts"]
     expected = [np.max(own) / np.sum(own) for own in counts]
     assert sorted(shares) == pytest.approx(sorted(expected))
-    printed = pd.read_csv(said[0] / "reports" / "tiny" / "tables" / "codebook-1.csv")
-    assert sorted(printed["largest share"]) == pytest.approx(sorted(expected), abs=0.005)
+    head, _, *lines = [line.split(" | ") for line in printed(said, "codebook-1") if "|" in line]
+    at = head.index("largest share |")
+    shares = [float(line[at].removesuffix(" |")) for line in lines]
+    assert sorted(shares) == pytest.approx(sorted(expected), abs=0.005)
 
 
-def test_the_view_and_the_threshold_are_on_the_page(said):
-    page = (said[0] / "reports" / "tiny" / "index.html").read_text()
-    assert "Rows in all" in page
-    assert "Stripes" in page
-    assert "fewer than 75 % of the codes used" in page
+def test_the_view_and_the_threshold_are_in_the_report(said):
+    rows = len(tables.read(said[0] / "results", "metrics"))
+    assert printed(said, "rows-in-all")[-2] == f"| metrics | {rows} |"
+    assert "Stripes" in printed(said, "table1")[0]
+    assert any("fewer than 75 % of the codes used" in line for line in printed(said, "table1"))
 
 
 def test_the_format_is_read(said):
