@@ -43,14 +43,14 @@ def check(levels: Sequence[int], request: Request) -> list[Finding]:
 
 
 def level0(request: Request) -> list[Finding]:
-    """Level 0; loads torch."""
+    """Closed forms and every method on fixed tensors; loads torch."""
     from collapsebench.check import tensors
 
     return tensors.run(baselines.file(tensors.FILE, request.given))
 
 
 def level1(request: Request) -> list[Finding]:
-    """Level 1; loads torch."""
+    """Short trainings and whole jobs against recorded ones; loads torch."""
     from collapsebench.check import jobs, trajectories
 
     return [
@@ -60,12 +60,12 @@ def level1(request: Request) -> list[Finding]:
 
 
 def level2(request: Request) -> list[Finding]:
-    """Level 2."""
+    """Rows against frozen ones."""
     return frozen.run(request.tag, request.results, request.given)
 
 
 def level3(request: Request) -> list[Finding]:
-    """Level 3."""
+    """Rows against printed numbers."""
     return paper.run(request.results, request.grid, request.given)
 
 

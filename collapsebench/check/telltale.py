@@ -23,7 +23,7 @@ from collapsebench.quantizer import Quantized, Quantizer
 
 
 class Telltale(Quantizer):
-    """See above."""
+    """A nearest-code quantizer with every hook; the equations are above."""
 
     label = "telltale"
     network = "vqvae"

@@ -79,7 +79,7 @@ JobWords = Annotated[
 
 
 def show(value: Any) -> None:
-    """Prints JSON."""
+    """Prints a value as JSON, for scripts."""
     print(json.dumps(value, indent=1, default=str))
 
 

@@ -49,10 +49,11 @@ class Images:
 
 
 class Dataset:
-    """Base of every dataset: a subclass writes ``content_hash``, ``read`` and ``lacking``.
+    """Base of every dataset: a subclass writes ``read`` and ``lacking``, and names its content.
 
     Class attributes:
         label: the printed name, "LSUN church".
+        content: names the content of a published set; "" where ``content_hash`` looks at the files.
         version: of the preprocessing and the splits, bumped by hand; part of every id.
         image_size: height and width in pixels; 0 where the settings decide.
         train_images: size of the train split; 0 where it is not known beforehand.
@@ -60,6 +61,7 @@ class Dataset:
     """
 
     label: ClassVar[str] = ""
+    content: ClassVar[str] = ""
     version: ClassVar[int] = 1
     image_size: ClassVar[int] = 0
     train_images: ClassVar[int] = 0
@@ -75,8 +77,13 @@ class Dataset:
         return self.image_size
 
     def content_hash(self, settings: Data, root: Path) -> str:
-        """Names the content without decoding an image; a literal for a published set."""
-        raise NotImplementedError(f"{type(self).__name__} must define content_hash(settings, root)")
+        """Names the content without decoding an image."""
+        if not self.content:
+            name = type(self).__name__
+            raise NotImplementedError(
+                f"{name} must define content or content_hash(settings, root)"
+            )
+        return self.content
 
     def read(self, settings: Data, root: Path) -> Source:
         """Opens the images, each still encoded, with their splits.

@@ -47,10 +47,6 @@ class CelebA(Dataset):
     paper_split = "val"
     content = "00d2c5bc6d35e252742224ab0c1e8fcb"  # published MD5 of img_align_celeba.zip
 
-    def content_hash(self, settings: Data, root: Path) -> str:
-        """Literal."""
-        return self.content
-
     def lacking(self, settings: Data, root: Path) -> str | None:
         """Names the absent folder and text files."""
         return absent(self.label, root / FOLDER, FILES, ADVICE)

@@ -32,10 +32,6 @@ class CIFAR10(Dataset):
     train_images = 48_000
     content = "c58f30108f718f92721af3b95e74349a"  # published MD5 of cifar-10-python.tar.gz
 
-    def content_hash(self, settings: Data, root: Path) -> str:
-        """Literal."""
-        return self.content
-
     def lacking(self, settings: Data, root: Path) -> str | None:
         """Names the absent batch files."""
         return absent(self.label, root / FOLDER, FILES, ADVICE)

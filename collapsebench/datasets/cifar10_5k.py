@@ -33,10 +33,6 @@ class CIFAR10Small(Dataset):
     train_images = 4_500
     content = "4f56834a25ced655"  # SHA-256 of x_train, x_test, 16 digits
 
-    def content_hash(self, settings: Data, root: Path) -> str:
-        """Literal."""
-        return self.content
-
     def lacking(self, settings: Data, root: Path) -> str | None:
         """Names the absent files, unless one of the two sources is there."""
         if (root / ARCHIVE).exists():

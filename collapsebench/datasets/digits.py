@@ -28,10 +28,6 @@ class Digits(Dataset):
     train_images = 1_297
     content = "8f26b2bd9d135c25"  # SHA-256 of the 8 x 8 values as uint8, first 16 digits
 
-    def content_hash(self, settings: Data, root: Path) -> str:
-        """Literal."""
-        return self.content
-
     def read(self, settings: Data, root: Path) -> Source:
         """All digits at 32 x 32.
 

@@ -39,10 +39,6 @@ class LSUNChurch(Dataset):
     content = "lsun-church-outdoor-126227-300"  # no checksum is published: the numbers of entries
     entries: ClassVar[dict[str, int]] = {TRAIN: 126_227, VAL: 300}
 
-    def content_hash(self, settings: Data, root: Path) -> str:
-        """Literal."""
-        return self.content
-
     def lacking(self, settings: Data, root: Path) -> str | None:
         """Names the absent LMDB files."""
         return absent(self.label, root / FOLDER, FILES, ADVICE)

@@ -28,10 +28,6 @@ class Patches(Dataset):
     train_images = 5_300
     content = "c1ef34f251839d4a"  # SHA-256 of the two JPEG files, first 16 digits
 
-    def content_hash(self, settings: Data, root: Path) -> str:
-        """Literal."""
-        return self.content
-
     def read(self, settings: Data, root: Path) -> Source:
         """All crops.
 

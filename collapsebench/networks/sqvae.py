@@ -74,7 +74,7 @@ class Encoder(nn.Module):
         _initialize(self)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Encodes images."""
+        """(B, 3, H, W) -> (B, out_channels, H/4, W/4)."""
         return self.head(self.features(x))
 
 

@@ -46,7 +46,7 @@ class Shift(nn.Module):
         self.offset = offset
 
     def forward(self, x: Tensor) -> Tensor:
-        """Same shape."""
+        """Of the shape of ``x``."""
         return x + self.offset
 
 
@@ -88,7 +88,7 @@ class Encoder(nn.Module):
         self.head = nn.Conv2d(n, out_channels, 1)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Encodes images."""
+        """(B, 3, H, W) -> (B, out_channels, H/4, W/4)."""
         return self.head(self.features(x))
 
 
