@@ -41,7 +41,7 @@ def run(results: Path, grid: str | None = None, given: Path | None = None) -> li
         cells[tuple(job[name] for name in key)].append(job)
     metrics = select.current(tables.read(results, "metrics", jobs=set(jobs)), jobs.values())
     metrics = metrics[metrics["protocol"].isin(["", *full_protocols(results)])]
-    found = [
+    findings = [
         finding(seeds, metric, published, metrics)
         for (*place, metric), published in baselines.published(given).items()
         for (*here, network, _), seeds in cells.items()
@@ -49,7 +49,7 @@ def run(results: Path, grid: str | None = None, given: Path | None = None) -> li
         and network == published.network
         and trained_so(seeds[0], metric)
     ]
-    return found or [Finding(3, "paper", MISSING, f"nothing in {results} has a printed number")]
+    return findings or [Finding(3, "paper", MISSING, f"nothing in {results} has a printed number")]
 
 
 def stands_for(here: list[Any]) -> list[Any]:

@@ -53,8 +53,8 @@ class CellSeeds:
 def values(rows: pd.DataFrame, quantity: Quantity) -> CellValues:
     """Cell -> its seeds' finite values."""
     wanted = (rows["metric"] == quantity.name) & (rows["split"] == quantity.split)
-    found = rows[wanted & np.isfinite(rows["value"])]
-    groups = found.fillna({"protocol": ""}).groupby(CELL, sort=False)["value"]
+    finite = rows[wanted & np.isfinite(rows["value"])]
+    groups = finite.fillna({"protocol": ""}).groupby(CELL, sort=False)["value"]
     return {key: list(group) for key, group in groups}
 
 
@@ -83,7 +83,7 @@ def compare(
         sensitivity: metric -> the share of change that an ``ok`` promises to have seen.
         diverged: of the new and of the frozen seeds.
     """
-    cells, found = [], []
+    cells, missing = [], []
     for quantity in TESTED:
         before, now = values(old, quantity), values(new, quantity)
         for key, name in names(old).items():
@@ -91,8 +91,8 @@ def compare(
                 lost = diverged[0].get(key[:-1], 0), diverged[1].get(key[:-1], 0)
                 cells.append(CellSeeds(name, quantity, now[key], before[key], lost))
             elif key in before:
-                found.append(absent(f"{name} · {quantity.name}"))
-    return judge(cells, sensitivity) + found
+                missing.append(absent(f"{name} · {quantity.name}"))
+    return judge(cells, sensitivity) + missing
 
 
 def absent(subject: str) -> Finding:
@@ -107,8 +107,8 @@ def judge(cells: Sequence[CellSeeds], sensitivity: Mapping[str, float]) -> list[
     changes = stats.changes(*([(cell.new, cell.old) for cell in family] for family in families))
     pairs = [
         (cell, change)
-        for family, found in zip(families, changes, strict=True)
-        for cell, change in zip(family, found, strict=True)
+        for family, tested in zip(families, changes, strict=True)
+        for cell, change in zip(family, tested, strict=True)
     ]
     alpha = stats.ALPHA / max(1, 2 * sum(not change.why for _, change in pairs))  # of one side
     return [
@@ -199,13 +199,13 @@ def sensitivity(rows: pd.DataFrame) -> dict[str, float]:
         for quantity in TESTED
     }
     alpha = stats.ALPHA / max(1, 2 * sum(map(len, families.values())))
-    found = {}
+    promises = {}
     for quantity, cells in families.items():
         seen = HEADROOM * max(detectable(cells, alpha), default=math.inf)
         if seen <= MOST_PROMISED:
             percents = math.ceil(100 * share(seen, quantity.larger))
-            found[quantity.name] = (min(percents, 99) if quantity.larger else percents) / 100
-    return found
+            promises[quantity.name] = (min(percents, 99) if quantity.larger else percents) / 100
+    return promises
 
 
 def testable(seeds: Sequence[float]) -> bool:

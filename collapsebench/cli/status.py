@@ -27,16 +27,16 @@ def print_status(rows: list[dict[str, Any]]) -> None:
 
 def table(rows: list[dict[str, Any]]) -> Table:
     """Job rows as a table."""
-    found = Table(box=None, pad_edge=False)
+    shown = Table(box=None, pad_edge=False)
     for column in ("grid", "job", "method", "dataset", "K×D", "seed", "status", "stages", ""):
-        found.add_column(column)
+        shown.add_column(column)
     for row in rows:
         label = f"{row['label']} {row['settings_label']}".strip()
         size = f"{row['codebook_size']}×{row['code_dim']}"
         stages = f"{row['stages_done']}/{row['stages']}"
-        found.add_row(row["grid"], row["job_id"][:8], label, row["dataset"], size,
+        shown.add_row(row["grid"], row["job_id"][:8], label, row["dataset"], size,
                       str(row["seed"]), row["status"], stages, said(row))  # fmt: skip
-    return found
+    return shown
 
 
 def said(row: dict[str, Any]) -> str:

@@ -80,9 +80,7 @@ class Dataset:
         """Names the content without decoding an image."""
         if not self.content:
             name = type(self).__name__
-            raise NotImplementedError(
-                f"{name} must define content or content_hash(settings, root)"
-            )
+            raise NotImplementedError(f"{name} must define content or content_hash(settings, root)")
         return self.content
 
     def read(self, settings: Data, root: Path) -> Source:

@@ -179,7 +179,7 @@ def use_of_worst(counts: np.ndarray) -> dict[str, float]:
         "usage": [metrics.usage(each) for each in counts],
         "dead_codes": [float(metrics.dead_codes(each)) for each in counts],
     }
-    return {name: found[quantities.worst(name, found)] for name, found in measured.items()}
+    return {name: values[quantities.worst(name, values)] for name, values in measured.items()}
 
 
 @torch.no_grad()

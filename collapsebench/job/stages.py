@@ -43,8 +43,8 @@ Result = tuple[Rows, Facts, list[str]]
 
 def function(stage: str) -> Callable[[Workspace], Result]:
     """The function of a stage, by its name."""
-    found: Callable[[Workspace], Result] = globals()[f"{stage}_stage"]
-    return found
+    function: Callable[[Workspace], Result] = globals()[f"{stage}_stage"]
+    return function
 
 
 def train_stage(workspace: Workspace) -> Result:
@@ -100,10 +100,10 @@ def encode_stage(workspace: Workspace) -> Result:
         files += save_arrays(workspace.folder, {tokens_file(split): encoded.tokens})
         rows["metrics"] += metric_rows(encoded.values, split, len(images))
         used = by_codebook(encoded.tokens, model.quantizer.codebooks)
-        for table, found in token_rows(
+        for table, added in token_rows(
             used, model.quantizer.codebook_size, codebook, split
         ).items():
-            rows[table] += found
+            rows[table] += added
         if split == "test":
             shown = np.stack([images[: len(encoded.reconstructions)], encoded.reconstructions])
             files += save_grid(workspace.folder / RECONSTRUCTIONS, shown)
@@ -262,8 +262,8 @@ def token_rows(
     own, codes = [], []
     for q, chosen in enumerate(tokens):
         vectors = codebook if codebook is None or codebook.ndim == 2 else codebook[q]
-        found = codebook_rows(chosen, codebook_size, vectors, split)
-        own.append([row | {"codebook": q} for row in found])
+        measured = codebook_rows(chosen, codebook_size, vectors, split)
+        own.append([row | {"codebook": q} for row in measured])
         counts = metrics.counts(chosen, codebook_size).tolist()
         codes.append({"split": split, "codebook": q, "counts": counts})
     return {"metrics": cell_rows(own), "codes": codes}
@@ -293,7 +293,7 @@ def cell_rows(own: list[list[dict[str, Any]]]) -> list[dict[str, Any]]:
         rows.append(alike[quantities.worst(alike[0]["metric"], values)])
     if len(own) > 1:
         rows += [
-            row | {"metric": f"{quantities.EACH}{row['metric']}"} for found in own for row in found
+            row | {"metric": f"{quantities.EACH}{row['metric']}"} for each in own for row in each
         ]
     return rows
 

@@ -69,8 +69,8 @@ def retry(
 
 def chosen(words: Sequence[str], grid: str | None, results: Path) -> list[Path]:
     """Folders of the named jobs and of a grid's jobs."""
-    found = [status.find(results, word) for word in words]
+    folders = [status.find(results, word) for word in words]
     if grid is not None:
         jobs = grids.read(results, grid)["jobs"]
-        found += [job_folder(results, job["job_id"]) for job in jobs]
-    return [folder for folder in dict.fromkeys(found) if folder.exists()]
+        folders += [job_folder(results, job["job_id"]) for job in jobs]
+    return [folder for folder in dict.fromkeys(folders) if folder.exists()]

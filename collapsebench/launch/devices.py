@@ -21,9 +21,9 @@ def gpus() -> tuple[str, ...]:
         return ()
 
 
-def kind(found: Sequence[str]) -> str:
+def kind(gpu_ids: Sequence[str]) -> str:
     """The device that costs are reckoned for: the first GPU's kind if it is known, else cpu."""
-    if not found:
+    if not gpu_ids:
         return "cpu"
     import pynvml
 

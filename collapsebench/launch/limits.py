@@ -17,10 +17,10 @@ def seconds(option: str, text: str) -> float:
     Raises:
         UserError: not a number and a unit.
     """
-    found = re.fullmatch(r"(\d+(?:\.\d+)?)([smhd])", text)
-    if not found:
+    parts = re.fullmatch(r"(\d+(?:\.\d+)?)([smhd])", text)
+    if not parts:
         raise UserError(f"{option} {text!r} must be a number and s, m, h or d, like 90m")
-    return float(found[1]) * UNITS[found[2]]
+    return float(parts[1]) * UNITS[parts[2]]
 
 
 def deadline(until: str | None, budget: str | None) -> float | None:

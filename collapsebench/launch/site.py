@@ -29,18 +29,18 @@ def load(results: Path, name: str, kind: type[T]) -> T:
         UserError: a file that is not TOML, or a name or value in it that is not known.
     """
     user = Path(typer.get_app_dir("collapsebench"))
-    found = [p for p in (results.resolve().parent / FILE, user / FILE) if p.is_file()]
-    if not found:
+    files = [p for p in (results.resolve().parent / FILE, user / FILE) if p.is_file()]
+    if not files:
         return kind()
     try:
-        content = tomllib.loads(found[0].read_text(encoding="utf-8"))
+        content = tomllib.loads(files[0].read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise UserError(f"{found[0]}: not valid TOML: {error}") from None
+        raise UserError(f"{files[0]}: not valid TOML: {error}") from None
     known = registry.names("launchers")
     if unknown := sorted(set(content) - set(known)):
         raise UserError(
-            f"{found[0]}: unknown table {unknown[0]!r}{did_you_mean(unknown[0], known)}"
+            f"{files[0]}: unknown table {unknown[0]!r}{did_you_mean(unknown[0], known)}"
         )
     if not isinstance(table := content.get(name, {}), dict):
-        raise UserError(f"{found[0]}: {name!r} must be a table, [{name}]")
-    return build(kind, table, f"{found[0]}, {name}")
+        raise UserError(f"{files[0]}: {name!r} must be a table, [{name}]")
+    return build(kind, table, f"{files[0]}, {name}")

@@ -39,14 +39,14 @@ def run(choice: plans.Choice, results: Path, options: Options, argv: Sequence[st
     if not options.dry_run:
         tasks.recover(jobs, results)
     device, order = devices.kind(options.gpus), options.order
-    found = plans.plan(grid, jobs, results, device, order.data_root, order.weights)
+    plan = plans.plan(grid, jobs, results, device, order.data_root, order.weights)
     todo = launchers.without_queued(tasks.tasks(jobs, results), results)
-    if options.dry_run or (found.lacking and todo):
-        plans.show(found)
+    if options.dry_run or (plan.lacking and todo):
+        plans.show(plan)
         if options.dry_run and (scripts := launcher.scripts(todo)):
             print(scripts)
         return 0 if options.dry_run else 2
-    if todo and not options.yes and found.total_hours > plans.ASK_ABOVE_HOURS and not ask(found):
+    if todo and not options.yes and plan.total_hours > plans.ASK_ABOVE_HOURS and not ask(plan):
         return 2
     grids.write(results, record(grid, jobs, argv))
     if options.debug:
@@ -67,9 +67,9 @@ def carry_out(
     return summary(title, jobs, results, statuses, time.monotonic() - began)
 
 
-def ask(found: plans.Plan) -> bool:
+def ask(plan: plans.Plan) -> bool:
     """Shows the plan and asks; without a terminal the answer is no."""
-    plans.show(found)
+    plans.show(plan)
     if not sys.stdin.isatty():
         print("not started: add -y to accept this cost, or choose a smaller --scale")
         return False

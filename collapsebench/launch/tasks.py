@@ -43,12 +43,12 @@ def tasks(jobs: Sequence[Job], results: Path) -> list[Task]:
     """What is missing or was damaged, breadth first: train and encode of every cell first."""
     done = finished(results)
     missing = [(job, {*pending(job, done), *harmed(job, results, done)}) for job in jobs]
-    found = []
+    todo = []
     for wanted in (lambda stage: stage in FIRST, lambda stage: stage not in FIRST):
         for job, stages in missing:
             if chosen := tuple(stage for stage in STAGES if stage in stages and wanted(stage)):
-                found.append(Task(job, chosen))
-    return found
+                todo.append(Task(job, chosen))
+    return todo
 
 
 def recover(jobs: Sequence[Job], results: Path) -> None:

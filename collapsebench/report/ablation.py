@@ -27,15 +27,15 @@ IN_PRINT = (
 
 def varied(data: ReportData, setting: str) -> dict[RowKey, dict[Any, Group]]:
     """Rows of the table -> value of the setting -> cell; empty if the grid does not vary it."""
-    found: dict[RowKey, dict[Any, Group]] = {}
+    lines: dict[RowKey, dict[Any, Group]] = {}
     for _, comparison, group in data.cells():
         method = dict(group.first.settings.get("method", {}))
         value = method.pop(setting, None)
         if isinstance(value, Value):
             others = ", ".join(f"{key}={value}" for key, value in sorted(method.items()))
             row = (comparison.dataset, group.first.label, others)
-            found.setdefault(row, {})[value] = group
-    return found if any(len(cells) > 1 for cells in found.values()) else {}
+            lines.setdefault(row, {})[value] = group
+    return lines if any(len(cells) > 1 for cells in lines.values()) else {}
 
 
 def names(keys: list[RowKey]) -> dict[RowKey, str]:
@@ -55,23 +55,23 @@ def table(
     data: ReportData, name: str, title: str, setting: str, heading: Callable[[Any], str]
 ) -> list[Table]:
     """Perplexity by dataset and value of the setting, beside what the paper prints of it."""
-    found = varied(data, setting)
-    values = sorted({value for cells in found.values() for value in cells})
+    lines = varied(data, setting)
+    values = sorted({value for cells in lines.values() for value in cells})
     if not values:
         return []
     in_print = any(
         data.published(group.first, _paper_name(setting, value))
-        for cells in found.values()
+        for cells in lines.values()
         for value, group in cells.items()
     )
     papers = {value: _paper_name(setting, value) if in_print else "" for value in values}
-    labels = names(list(found))
+    labels = names(list(lines))
     rows = [
         TableLine(labels[key], [_cell(data, cells.get(value), papers[value]) for value in values],
-            data.looks[next(iter(cells.values())).first.method])
-        for key, cells in found.items()
+                  data.looks[next(iter(cells.values())).first.method])
+        for key, cells in lines.items()
     ]  # fmt: skip
-    methods = ", ".join(dict.fromkeys(method for _, method, _ in found))
+    methods = ", ".join(dict.fromkeys(method for _, method, _ in lines))
     caption = f"{methods}; {IN_PRINT if in_print else POOLED} {SPREAD}."
     return [Table(name, title, caption, "dataset", [heading(v) for v in values], rows, setting)]
 
@@ -94,13 +94,13 @@ def _paper_name(setting: str, value: Value) -> str:
 
 def figure(data: ReportData, name: str, title: str, setting: str, xlabel: str) -> list[Figure]:
     """Perplexity and MSE against the setting."""
-    found = varied(data, setting)
-    ticks = sorted({value for cells in found.values() for value in cells})
+    swept = varied(data, setting)
+    ticks = sorted({value for cells in swept.values() for value in cells})
     if not ticks:
         return []
     lines: sweep.Points = {}
     places: dict[str, list[str]] = {}
-    for (dataset, method, others), cells in found.items():
+    for (dataset, method, others), cells in swept.items():
         variant = data.variant(next(iter(cells.values())).first)
         kinds = places.setdefault(method, [])
         kinds += [others] if others not in kinds else []

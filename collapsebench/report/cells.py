@@ -43,8 +43,8 @@ class Measure:
 
     def values(self, group: Group) -> dict[int, float]:
         """Seed -> value, as printed."""
-        found = group.values(self.quantity.name, self.split, self.protocol)
-        return dict(zip(found, self.quantity.printed(found.values()), strict=True))
+        values = group.values(self.quantity.name, self.split, self.protocol)
+        return dict(zip(values, self.quantity.printed(values.values()), strict=True))
 
 
 def measured_cell(
@@ -144,17 +144,17 @@ def missing(group: Group) -> str:
 def marks(group: Group) -> list[str]:
     """What a reader must know beside the number: collapsed, diverged, failed, whose rows."""
     total = len(group.jobs)
-    found = [several_codebooks(group)] if group.codebooks > 1 else []
-    found += [f"collapsed in {group.collapsed}/{total}"] if group.collapsed else []
+    words = [several_codebooks(group)] if group.codebooks > 1 else []
+    words += [f"collapsed in {group.collapsed}/{total}"] if group.collapsed else []
     for status in ("diverged", *UNFINISHED):
         count = group.count(status)
         if count and not (status == "diverged" and count == total):
-            found.append(f"{status.replace('_', ' ')} in {count}/{total}")
+            words.append(f"{status.replace('_', ' ')} in {count}/{total}")
     if group.copies:
-        found.append(f"the same training again in {group.copies}/{total}")
+        words.append(f"the same training again in {group.copies}/{total}")
     if group.first.baseline:
-        found.append(f"from baseline {group.first.baseline}")
-    return found
+        words.append(f"from baseline {group.first.baseline}")
+    return words
 
 
 def several_codebooks(group: Group) -> str:

@@ -21,24 +21,24 @@ def build(data: ReportData, name: str, title: str, swept: Dimension) -> list[Fig
     each dataset where methods are many.
     """
     fixed = Counter(getattr(c, OTHER[swept]) for c in data.comparisons).most_common(1)[0][0]
-    found = sweep.points(data, _place(data, swept, fixed))
-    if all(len(cells) < 2 for cells in found.values()):
+    lines = sweep.points(data, _place(data, swept, fixed))
+    if all(len(cells) < 2 for cells in lines.values()):
         return []
 
     def bound(value: float) -> float:
         return value if swept == "codebook_size" else fixed
 
-    ticks = sorted({value for cells in found.values() for value, _ in cells})
+    ticks = sorted({value for cells in lines.values() for value, _ in cells})
     axis = sweep.Axis(WORDS[swept], ticks, bound=bound)
     caption = (
         f"Test split, {WORDS[OTHER[swept]]} {fixed}; {sweep.BAND}. 100 % = every code used equally "
         "often. The paper's figure prints no numbers to compare with."
     )
     caption += data.of_several
-    if any(group.own_dim for cells in found.values() for _, group in cells):
+    if any(group.own_dim for cells in lines.values() for _, group in cells):
         caption += " A method whose code dimension follows from the codebook size has that one."
     forms = {"relative": [sweep.RELATIVE, sweep.MSE], "raw": [sweep.RAW, sweep.MSE]}
-    return sweep.figures(name, title, caption, found, forms, axis)
+    return sweep.figures(name, title, caption, lines, forms, axis)
 
 
 def _place(data: ReportData, swept: Dimension, fixed: int) -> sweep.X:

@@ -58,19 +58,19 @@ class Group:
 
     def values(self, metric: str, split: str, protocol: str = "") -> dict[int, float]:
         """Seed -> value, of the seeds that have a finite one; a training counts once."""
-        found = {}
+        values = {}
         for job in self.jobs:
             if job.job_id in self.data.copies:
                 continue
             value = self.data.values.get((job.job_id, metric, split, protocol))
             if value is not None and np.isfinite(value):
-                found[job.seed] = value
-        return found
+                values[job.seed] = value
+        return values
 
     def each(self, metric: str, split: str = "test") -> np.ndarray:
         """A metric of every codebook, (seeds, Q), each seed's worst codebook first."""
-        found = [self.data.each.get((job.job_id, metric, split)) for job in self.jobs]
-        several = [values for values in found if values is not None]
+        of_jobs = [self.data.each.get((job.job_id, metric, split)) for job in self.jobs]
+        several = [values for values in of_jobs if values is not None]
         return np.array(several or [[value] for value in self.values(metric, split).values()])
 
     @property
@@ -193,16 +193,16 @@ class ReportData:
     def groups(self) -> dict[tuple[TableRow, Comparison], Group]:
         """Cells: jobs of one configuration, one data hash and one precision."""
         columns = {c.comparison_id: c for c in self.comparisons}
-        found: dict[tuple[TableRow, Comparison], list[JobRow]] = defaultdict(list)
+        cells: dict[tuple[TableRow, Comparison], list[JobRow]] = defaultdict(list)
         for job in self.jobs:
-            found[self.variant(job), columns[job.comparison_id]].append(job)
-        return {key: Group(self, jobs) for key, jobs in found.items()}
+            cells[self.variant(job), columns[job.comparison_id]].append(job)
+        return {key: Group(self, jobs) for key, jobs in cells.items()}
 
     @cached_property
     def variants(self) -> list[TableRow]:
         """Rows: users' methods, the paper's six in its order, modern ones, floors."""
-        found = dict.fromkeys(variant for variant, _ in self.groups)
-        return sorted(found, key=lambda variant: kinds.place(variant.kind, variant.method))
+        variants = dict.fromkeys(variant for variant, _ in self.groups)
+        return sorted(variants, key=lambda variant: kinds.place(variant.kind, variant.method))
 
     def row_label(self, variant: TableRow, comparisons: Iterable[Comparison]) -> str:
         """A method's label, with the code dimensions of its own that it has in these columns."""
@@ -272,20 +272,20 @@ class ReportData:
 
     def leading(self, comparison: Comparison) -> list[tuple[TableRow, Group]]:
         """One cell per method: with its default settings where it has them, else its first."""
-        found: dict[str, tuple[TableRow, Group]] = {}
+        leaders: dict[str, tuple[TableRow, Group]] = {}
         for variant, group in self.column(comparison):
-            kept = found.setdefault(variant.method, (variant, group))
+            kept = leaders.setdefault(variant.method, (variant, group))
             if kept[1].first.settings_label and not group.first.settings_label:
-                found[variant.method] = variant, group
-        return list(found.values())
+                leaders[variant.method] = variant, group
+        return list(leaders.values())
 
     def scored(self) -> list[tuple[Comparison, str]]:
         """Columns of distances: a comparison under one protocol each, "" if nothing is scored."""
-        found = []
+        columns = []
         for comparison in self.comparisons:
             ids = [p for p in self.protocols_of(comparison, "rfd") if p in self.protocols]
-            found += [(comparison, protocol) for protocol in ids or [""]]
-        return found
+            columns += [(comparison, protocol) for protocol in ids or [""]]
+        return columns
 
     def protocols_of(self, comparison: Comparison, metric: str) -> list[str]:
         """Ids of the protocols, or of the priors, under which a metric was measured."""
@@ -294,10 +294,10 @@ class ReportData:
     @cached_property
     def _protocols(self) -> dict[tuple[str, str], list[str]]:
         columns = self.metrics[["comparison_id", "metric", "protocol"]].drop_duplicates()
-        found: dict[tuple[str, str], list[str]] = defaultdict(list)
+        protocols: dict[tuple[str, str], list[str]] = defaultdict(list)
         for comparison, metric, protocol in sorted(columns.dropna().itertuples(index=False)):
-            found[comparison, metric].append(protocol)
-        return found
+            protocols[comparison, metric].append(protocol)
+        return protocols
 
     def ceiling(self, comparison: Comparison, metric: str, split: str) -> float | None:
         """What even use of all codes would give; None where the rows do not say."""
@@ -326,23 +326,23 @@ class ReportData:
         A metric with a setting in brackets is of jobs that vary it; others of untouched methods.
         """
         key = (job.method, job.dataset, job.codebook_size, job.code_dim, metric)
-        found = self.paper.get(key)
+        printed = self.paper.get(key)
         own = "[" in metric or not job.settings_label
-        return found if found and own and found.network == job.network else None
+        return printed if printed and own and printed.network == job.network else None
 
     def paper_split(self, comparison: Comparison) -> str | None:
         """The split that the paper's numbers for a comparison are of, None if it has none."""
         key = (comparison.dataset, comparison.codebook_size, comparison.code_dim)
-        found = (p for k, p in self.paper.items() if k[1:4] == key)
-        return next((p.split for p in found), None)
+        printed = (p for k, p in self.paper.items() if k[1:4] == key)
+        return next((p.split for p in printed), None)
 
     def curve(self, group: Group, metric: str) -> tuple[np.ndarray, np.ndarray]:
         """Steps (n,) and values (seeds, n) of a logged quantity of a comparison in focus.
 
         Only steps that all seeds have.
         """
-        found = [self._curves.get((job.job_id, metric)) for job in group.jobs]
-        curves = [curve for curve in found if curve is not None]
+        of_jobs = [self._curves.get((job.job_id, metric)) for job in group.jobs]
+        curves = [curve for curve in of_jobs if curve is not None]
         if not curves:
             return np.empty(0), np.empty((0, 0))
         steps = sorted(set.intersection(*(set(curve) for curve in curves)))
@@ -361,23 +361,23 @@ class ReportData:
 
     @cached_property
     def _curves(self) -> dict[tuple[str, str], dict[int, float]]:
-        found: dict[tuple[str, str], dict[int, float]] = defaultdict(dict)
+        curves: dict[tuple[str, str], dict[int, float]] = defaultdict(dict)
         columns = (self.curves[name].tolist() for name in ("job_id", "metric", "step", "value"))
         for job, metric, step, value in zip(*columns, strict=True):
-            found[job, metric][step] = value
-        return found
+            curves[job, metric][step] = value
+        return curves
 
     @cached_property
     def each(self) -> dict[tuple[str, str, str], list[float]]:
         """(job, metric, split) -> the values of each of several codebooks, the worst first."""
         rows = self.metrics[self._of_each]
-        found: dict[tuple[str, str, str], list[float]] = defaultdict(list)
+        of_each: dict[tuple[str, str, str], list[float]] = defaultdict(list)
         columns = rows[["job_id", "metric", "split", "value"]]
         for job, name, split, value in columns.itertuples(index=False):
-            found[job, name.removeprefix(quantities.EACH), split].append(value)
+            of_each[job, name.removeprefix(quantities.EACH), split].append(value)
         return {
             key: sorted(values, reverse=not quantities.of(key[1]).larger)
-            for key, values in found.items()
+            for key, values in of_each.items()
         }
 
     @cached_property
@@ -400,18 +400,18 @@ class ReportData:
 
         Of each seed the codebook of the smallest perplexity comes first.
         """
-        found = [
+        of_jobs = [
             self._counts[j.job_id, split] for j in group.jobs if (j.job_id, split) in self._counts
         ]
-        return np.array(found)
+        return np.array(of_jobs)
 
     @cached_property
     def _counts(self) -> dict[tuple[str, str], list[np.ndarray]]:
         columns = self.rows("codes", self._shown)[["job_id", "split", "counts"]]
-        found: dict[tuple[str, str], list[np.ndarray]] = defaultdict(list)
+        counts_of: dict[tuple[str, str], list[np.ndarray]] = defaultdict(list)
         for job, split, counts in columns.itertuples(index=False):
-            found[job, split].append(counts)
-        return {key: sorted(counts, key=metrics.perplexity) for key, counts in found.items()}
+            counts_of[job, split].append(counts)
+        return {key: sorted(counts, key=metrics.perplexity) for key, counts in counts_of.items()}
 
     def file(self, job: JobRow, name: str) -> Path | None:
         """A file in the job's folder, None if it is not there."""

@@ -77,34 +77,34 @@ def scale_words(data: ReportData) -> str:
 def facts(data: ReportData) -> list[str]:
     """Grid, version, commit, devices and date in a line."""
     runs = data.runs
-    found = [f"grid {data.name}"]
+    words = [f"grid {data.name}"]
     for column, word in (("package_version", "collapsebench"), ("git_sha", "commit")):
         values = sorted({str(v)[:10] for v in runs[column].dropna().unique() if v})
         if values:
-            found.append(f"{word} {', '.join(values)}")
-    found += sorted({str(v) for v in runs["device_name"].dropna().unique() if v})
+            words.append(f"{word} {', '.join(values)}")
+    words += sorted({str(v) for v in runs["device_name"].dropna().unique() if v})
     if runs["finished_at"].notna().any():
-        found.append(f"last row {runs['finished_at'].max():%Y-%m-%d %H:%M} UTC")
-    return found
+        words.append(f"last row {runs['finished_at'].max():%Y-%m-%d %H:%M} UTC")
+    return words
 
 
 def tiles(data: ReportData, blocks: Blocks) -> list[Tile]:
     """Jobs, verdicts against the paper, collapsed cells, time."""
     counts = verdicts(blocks)
-    found = [jobs_tile(data)]
+    tiles = [jobs_tile(data)]
     if judged := sum(counts[verdict] for verdict in VERDICTS):
         reproduced = f"{counts['reproduced']} / {judged}"
         words = "published cells of Tables 1–3 reproduced (within ±5 %)"
-        found.append(Tile(reproduced, words, "good"))
+        tiles.append(Tile(reproduced, words, "good"))
         both = f"{counts['inconclusive']} · {counts['differs']}"
-        found.append(Tile(both, "inconclusive · differ from the paper", "unsure"))
-        found.append(Tile(str(counts["not measured"]), "published cells not measured"))
+        tiles.append(Tile(both, "inconclusive · differ from the paper", "unsure"))
+        tiles.append(Tile(str(counts["not measured"]), "published cells not measured"))
     collapsed = sum(group.collapsed > 0 for *_, group in data.cells())
     words = f"of {len(data.groups)} cells with a collapsed seed"
-    found.append(Tile(str(collapsed), words, "bad" if collapsed else "good"))
+    tiles.append(Tile(str(collapsed), words, "bad" if collapsed else "good"))
     hours = float(data.runs["wall_s"].sum()) / HOUR
     time = f"{hours:.1f} h" if hours >= 1 else f"{60 * hours:.0f} min"
-    return [*found, Tile(time, "computing time, all attempts")]
+    return [*tiles, Tile(time, "computing time, all attempts")]
 
 
 def jobs_tile(data: ReportData) -> Tile:
@@ -184,13 +184,13 @@ def forms(table: Table) -> dict[str, str]:
 
 def looks(blocks: Blocks) -> list[Look]:
     """Every look on the page, once."""
-    found: set[Look] = set()
+    used: set[Look] = set()
     for block in blocks.all():
         if isinstance(block, Table):
-            found.update(row.look for row in block.rows if row.look)
+            used.update(row.look for row in block.rows if row.look)
         elif isinstance(block, Figure):
-            found.update(*(drawing.looks for drawing in block.drawings.values()))
-    return sorted(found, key=lambda look: (look.color, str(look.marker), look.line))
+            used.update(*(drawing.looks for drawing in block.drawings.values()))
+    return sorted(used, key=lambda look: (look.color, str(look.marker), look.line))
 
 
 def sign(look: Look) -> Markup:

@@ -87,11 +87,11 @@ def table(folder: Path, name: str, jobs: Sequence[JobRow]) -> pd.DataFrame:
 def with_status(jobs: Sequence[JobRow], runs: pd.DataFrame, lost: Lost) -> list[JobRow]:
     """The jobs, each with its last status and what it ran on; ``lost`` is of ``standing``."""
     latest = {(row["job_id"], row["stage"]): row for row in last(runs).to_dict("records")}
-    found = [_complete(_status(job, latest), lost) for job in jobs]
-    made_of = {job.config_id: job.made_of for job in reversed(found) if job.made_of}
+    reached = [_complete(_status(job, latest), lost) for job in jobs]
+    made_of = {job.config_id: job.made_of for job in reversed(reached) if job.made_of}
     return [
         job if job.made_of else replace(job, made_of=made_of.get(job.config_id, ""))
-        for job in found
+        for job in reached
     ]
 
 
@@ -131,10 +131,10 @@ def grid_dims(jobs: Sequence[JobRow]) -> dict[str, int]:
     pairs = {(job.comparison_id, job.method, job.code_dim) for job in jobs}
     here = Counter((comparison, dim) for comparison, _, dim in pairs)
     anywhere = Counter(dim for *_, dim in pairs)
-    found: dict[str, int] = {}
+    dims: dict[str, int] = {}
     for comparison, dim in sorted(here, key=lambda key: (here[key], anywhere[key[1]], key[1])):
-        found[comparison] = dim
-    return found
+        dims[comparison] = dim
+    return dims
 
 
 def older(wanted: Sequence[JobRow], runs: pd.DataFrame) -> list[JobRow]:

@@ -55,25 +55,25 @@ class Axis:
 
 def points(data: ReportData, x: X) -> Points:
     """(dataset, method) -> (x, cell) by x; cells for which ``x`` is None are left out."""
-    found: Points = defaultdict(list)
+    lines: Points = defaultdict(list)
     for variant, comparison, group in data.cells():
         if (value := x(variant, comparison, group)) is not None:
-            found[comparison.dataset, variant].append((value, group))
-    return {key: sorted(cells, key=lambda cell: cell[0]) for key, cells in found.items()}
+            lines[comparison.dataset, variant].append((value, group))
+    return {key: sorted(cells, key=lambda cell: cell[0]) for key, cells in lines.items()}
 
 
 def figures(
-    name: str, title: str, caption: str, found: Points,
+    name: str, title: str, caption: str, lines: Points,
     forms: Mapping[str, Sequence[Quantity]], axis: Axis,
 ) -> list[Figure]:  # fmt: skip
     """Per form one row of panels per quantity and one column per dataset, x logarithmic."""
 
     def panels(quantities: Sequence[Quantity], dataset: str) -> list[Panel]:
-        own = {variant: cells for (where, variant), cells in found.items() if where == dataset}
+        own = {variant: cells for (where, variant), cells in lines.items() if where == dataset}
         return [_panel(dataset, own, quantity, axis) for quantity in quantities]
 
-    datasets = list(dict.fromkeys(dataset for dataset, _ in found))
-    methods = list(dict.fromkeys(variant for _, variant in found))
+    datasets = list(dict.fromkeys(dataset for dataset, _ in lines))
+    methods = list(dict.fromkeys(variant for _, variant in lines))
     drawn = {form: partial(panels, quantities) for form, quantities in forms.items()}
     return multiples.figures(name, title, caption, datasets, methods, drawn, 1.95)
 

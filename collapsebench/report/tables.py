@@ -290,22 +290,22 @@ def latex(text: str) -> str:
 def to_terminal(table: Table) -> RichTable:
     """A rich table: one line per cell where cells have several parts."""
     labels, values = table.head()
-    found = RichTable(title=table.title, caption=table.text, title_justify="left",
+    shown = RichTable(title=table.title, caption=table.text, title_justify="left",
                       caption_justify="left", header_style="bold")  # fmt: skip
     for name in labels:
-        found.add_column(name)
+        shown.add_column(name)
     for name in values:
-        found.add_column(name, justify="right")
+        shown.add_column(name, justify="right")
     last = ""
     for names, parts, cell in table.flat():
         if table.tall and last not in ("", names[0]):
-            found.add_section()
+            shown.add_section()
         last = names[0]
         texts = [Text(str(part)) for part in parts]
         if cell.bold or cell.mark:
             texts[0] = Text(cell.marked, "bold" if cell.bold else "")
-        found.add_row(*map(Text, names), *texts)
-    return found
+        shown.add_row(*map(Text, names), *texts)
+    return shown
 
 
 @dataclass(frozen=True)

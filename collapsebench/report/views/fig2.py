@@ -76,19 +76,19 @@ def _curve(
 
 
 def _maps(data: ReportData, cells: list) -> list[Figure]:
-    found = []
+    shown_maps = []
     for variant, comparison, group in cells:
         if (variant, group) not in data.leading(comparison):
             continue
         steps, _ = data.curve(Group(data, [group.first]), "entropy_mean")
         maps = _load(data.file(group.first, ENTROPY_MAPS), len(steps))
         if maps is not None:
-            found.append((variant, comparison, maps, steps))
-    if not found:
+            shown_maps.append((variant, comparison, maps, steps))
+    if not shown_maps:
         return []
-    drawing, axes = style.panels(len(found), MOMENTS, 0.85, style.COLUMN * 1.35)
-    several = len({comparison.dataset for _, comparison, *_ in found}) > 1
-    for row, (variant, comparison, maps, steps) in zip(axes, found, strict=True):
+    drawing, axes = style.panels(len(shown_maps), MOMENTS, 0.85, style.COLUMN * 1.35)
+    several = len({comparison.dataset for _, comparison, *_ in shown_maps}) > 1
+    for row, (variant, comparison, maps, steps) in zip(axes, shown_maps, strict=True):
         chosen = np.linspace(0, len(maps) - 1, MOMENTS).round().astype(int)
         for ax, i in zip(row, chosen, strict=True):
             shown = ax.imshow(

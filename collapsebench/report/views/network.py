@@ -70,10 +70,10 @@ def _name(data: ReportData, method: str, cells: dict[str, Group]) -> Line:
 
 def cross(data: ReportData, comparison: Comparison) -> Cross:
     """The cells of methods that ran on more than one network."""
-    found: Cross = defaultdict(dict)
+    crossed: Cross = defaultdict(dict)
     for variant, group in data.column(comparison):
-        found[variant.method][group.first.network] = group
-    return {method: cells for method, cells in found.items() if len(cells) > 1}
+        crossed[variant.method][group.first.network] = group
+    return {method: cells for method, cells in crossed.items() if len(cells) > 1}
 
 
 def _draw(

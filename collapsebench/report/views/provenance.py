@@ -29,8 +29,8 @@ COLUMNS = {  # of `runs` -> what they say
 
 def build(data: ReportData) -> list[Table]:
     """Tables of facts; each is left out where nothing is known."""
-    found = (_environment(data), _data(data), _protocols(data), _tries(data))
-    return [table for table in found if table.rows]
+    tables = (_environment(data), _data(data), _protocols(data), _tries(data))
+    return [table for table in tables if table.rows]
 
 
 def _environment(data: ReportData) -> Table:
@@ -115,7 +115,7 @@ def _tries(data: ReportData) -> Table:
     for job in data.jobs:
         settings = json.dumps(job.settings.get("method", {}), sort_keys=True, default=str)
         tries[job.label].add((settings, job.network))
-    rows = [TableLine(label, [plain(str(len(found)))]) for label, found in tries.items()]
+    rows = [TableLine(label, [plain(str(len(jobs)))]) for label, jobs in tries.items()]
     caption = (
         "Settings of the method, and networks, that this grid contains: a method tried in many "
         "configurations has had more chances to look good."

@@ -27,9 +27,7 @@ Cells = list[tuple[Comparison, Group, Point]]
 def build(data: ReportData) -> list[Figure]:
     """One panel per dataset; several codebooks of a method are joined in order of size."""
     datasets = list(dict.fromkeys(c.dataset for c in data.comparisons))
-    cells = {
-        (v, d): found for v in data.variants for d in datasets if (found := _cells(data, v, d))
-    }
+    cells = {(v, d): own for v in data.variants for d in datasets if (own := _cells(data, v, d))}
     methods = [v for v in data.variants if any(v == variant for variant, _ in cells)]
     caption = (
         "Test split, mean over seeds; right and down is better; hollow: a seed collapsed. Lines "
@@ -43,7 +41,7 @@ def build(data: ReportData) -> list[Figure]:
 
 def _cells(data: ReportData, variant: TableRow, dataset: str) -> Cells:
     """The method's measured codebooks on a dataset, from small to large."""
-    found = []
+    cells = []
     for comparison in sorted(data.comparisons, key=lambda c: (c.codebook_size, c.code_dim)):
         group = data.groups.get((variant, comparison)) if comparison.dataset == dataset else None
         even, mse = (
@@ -51,13 +49,13 @@ def _cells(data: ReportData, variant: TableRow, dataset: str) -> Cells:
             for quantity in (EVEN, MSE)
         )
         if group and even and mse:
-            found.append((comparison, group, (float(np.mean(even)), float(np.mean(mse)))))
-    return found
+            cells.append((comparison, group, (float(np.mean(even)), float(np.mean(mse)))))
+    return cells
 
 
 def _panels(cells: dict[tuple[TableRow, str], Cells], dataset: str) -> list[Panel]:
-    own = {variant: found for (variant, where), found in cells.items() if where == dataset}
-    ranked = [point for v, found in own.items() if v.kind != "floor" for *_, point in found]
+    own = {variant: points for (variant, where), points in cells.items() if where == dataset}
+    ranked = [point for v, points in own.items() if v.kind != "floor" for *_, point in points]
     front = pareto(ranked)
 
     def line(ax: Axes, variant: TableRow) -> None:

@@ -17,7 +17,7 @@ SCHEDULES = ("lr", "temperature", "beta")
 
 def build(data: ReportData) -> list[Figure]:
     """Three figures: what is minimised, what happens inside, what is scheduled."""
-    found = (
+    drawn = (
         ("losses", title, LOSSES, "Mean over the steps since the last point. Losses of different "
          "methods are different quantities: each is divided by its first point."),
         ("inside", "Inside the model", INSIDE, "On 512 fixed training images: norm of the "
@@ -26,6 +26,6 @@ def build(data: ReportData) -> list[Figure]:
     )  # fmt: skip
     return [
         figure
-        for name, words, quantities, caption in found
+        for name, words, quantities, caption in drawn
         for figure in curves.figures(data, name, words, f"{caption} {curves.LINES}", quantities)
     ]

@@ -54,12 +54,12 @@ def build(data: ReportData) -> list[Table]:
 
     Where it would be long, a matrix stands before it and it is folded.
     """
-    found = [asked for quantity in TESTED if (asked := _asked(data, quantity)).pairs]
-    changes = stats.changes(*([(pair.mine, pair.theirs) for pair in a.pairs] for a in found))
+    compared = [asked for quantity in TESTED if (asked := _asked(data, quantity)).pairs]
+    changes = stats.changes(*([(pair.mine, pair.theirs) for pair in a.pairs] for a in compared))
     tests = sum(change.p is not None for tested in changes for change in tested)
     return [
         table
-        for asked, tested in zip(found, changes, strict=True)
+        for asked, tested in zip(compared, changes, strict=True)
         for table in _tables(data, asked, tested, tests)
     ]
 
@@ -77,12 +77,12 @@ def _pairs(
     data: ReportData, quantity: Quantity, columns: Sequence[tuple[Comparison, str]]
 ) -> Iterator[Pair]:
     for i, (comparison, protocol) in enumerate(columns):
-        found = [
+        cells = [
             (variant, group, _values(group, quantity, protocol))
             for variant, group in data.column(comparison)
         ]
-        for user, own, mine in found:
-            for baseline, other, theirs in found:
+        for user, own, mine in cells:
+            for baseline, other, theirs in cells:
                 rivals = user.kind == "user" and baseline.kind not in ("user", "floor")
                 if rivals and mine and theirs:
                     lost = own.count("diverged"), other.count("diverged")
