@@ -82,15 +82,15 @@ def trained_so(job: Mapping[str, Any], metric: str) -> bool:
 def finding(seeds: Jobs, metric: str, published: Published, metrics: pd.DataFrame) -> Finding:
     """What the seeds of one cell say about one printed number."""
     job = seeds[0]
-    printed = PRINTED[metric.partition("[")[0]]
-    split = printed.split if printed.scored else published.split
+    quantity = PRINTED[metric.partition("[")[0]]
+    split = quantity.split if quantity.scored else published.split
     rows = metrics[
         metrics["job_id"].isin([seed["job_id"] for seed in seeds])
-        & (metrics["metric"] == printed.name)
+        & (metrics["metric"] == quantity.name)
         & (metrics["split"] == split)
-        & ((metrics["protocol"] != "") == printed.scored)
+        & ((metrics["protocol"] != "") == quantity.scored)
     ]
-    values = printed.printed(float(v) for v in rows["value"] if np.isfinite(v))
+    values = quantity.printed(float(v) for v in rows["value"] if np.isfinite(v))
     size = f"{job['codebook_size']}×{job['code_dim']}"
     subject = f"{job['label']} · {job['dataset']} · {size} · {metric} ({published.source})"
     other = [f"other data (a part of {PARTS[job['dataset']]})"] if job["dataset"] in PARTS else []
