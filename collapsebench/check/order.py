@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from collapsebench.check import rows, select, sides
-from collapsebench.check.rows import QUANTITIES, Quantity
 from collapsebench.check.select import Selection
+from collapsebench.quantities import TESTED, Quantity
 from collapsebench.settings import UserError
 from collapsebench.stats import orders
 
@@ -64,7 +64,7 @@ def compare(words: Sequence[str], results: str, given: Path | None = None) -> li
     place = [column for column in PLACE if column not in free]
     found = [
         comparison
-        for quantity in QUANTITIES
+        for quantity in TESTED
         for left, right in pairwise(chosen)
         for comparison in of_metric(quantity, left, right, place)
     ]
@@ -88,7 +88,7 @@ def of_metric(
         fewest = min(len(cell) for side in pairs for cell in side)
         labels = tuple(label for _, label in keys)
         found.append(
-            Comparison(left.name, right.name, where, quantity.metric, labels, fewest,
+            Comparison(left.name, right.name, where, quantity.name, labels, fewest,
                        orders.agreement(*pairs))
         )  # fmt: skip
     return found
