@@ -18,6 +18,16 @@ from torch.nn import functional
 POWERS_OF_TWO = {2**dim: dim for dim in range(1, 63)}  # K -> D where a code is D signs
 
 
+# What a method may do on purpose where lint would call it a fault.
+PURPOSES = (
+    "codes are fixed",
+    "no commitment",  # nothing pulls z_e to its code
+    "noise in training",  # the decoder sees something other than the code
+    "revived codes move on",  # a replaced code does not stay where it was put
+    "loss is a sum",  # over positions or samples
+)
+
+
 class Incompatible(ValueError):
     """Raised in a method's ``__init__`` when it cannot work at the sizes asked for.
 
@@ -57,6 +67,7 @@ class Quantizer(nn.Module):
         codebooks: Q, tokens per position; 0 = no codes, the tokens stand for nothing. Where a
             setting decides it, the instance has its own.
         for_dataset: published per-dataset defaults of settings, {"celeba": {"beta": 1e-7}}.
+        on_purpose: what lint would call a fault and the method means, of ``PURPOSES``.
     """
 
     label: ClassVar[str] = ""
@@ -65,6 +76,7 @@ class Quantizer(nn.Module):
     sources: ClassVar[tuple[str, ...]] = ()
     codebooks: int = 1
     for_dataset: ClassVar[dict[str, dict[str, Any]]] = {}
+    on_purpose: ClassVar[frozenset[str]] = frozenset()
 
     @dataclass(frozen=True)
     class Settings:

@@ -9,13 +9,15 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import warnings
 from collections.abc import Callable
 
 import torch
 from torch import Tensor
 
-from collapsebench.quantizer import Quantized, Quantizer
-from collapsebench.settings import PAPER_STEPS
+from collapsebench.job import tracebacks
+from collapsebench.quantizer import PURPOSES, Quantized, Quantizer
+from collapsebench.settings import PAPER_STEPS, did_you_mean
 
 BATCH, SIDE = 4, 6  # images and grid side of the input that the checks use
 MOST_SETTINGS = 8
@@ -36,15 +38,25 @@ def check(function: Check) -> Check:
 
 
 def run(method: type[Quantizer]) -> dict[str, str]:
-    """Check name -> "" if kept, else the message; in the order of this file."""
-    found = {}
-    for name, function in CHECKS.items():
-        try:
+    """Check name -> "" if kept, else one sentence and the author's own line; in this file's order.
+
+    Each is tried on its own: what one raises does not stop the next.
+    """
+    return {name: _message(function, method) for name, function in CHECKS.items()}
+
+
+def _message(function: Check, method: type[Quantizer]) -> str:
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
             function(method)
-            found[name] = ""
-        except ContractError as error:
-            found[name] = str(error)
-    return found
+    except ContractError as error:
+        line = tracebacks.written_in(method, "forward", str(error))
+        return f"{error} ({line})" if line else str(error)
+    except Exception as error:  # whatever the author's code raises
+        line = tracebacks.own_line(error) or tracebacks.written_in(method, "", "")
+        return f"{tracebacks.sentence(error)} ({line})"
+    return ""
 
 
 def build(method: type[Quantizer], seed: int = 0) -> Quantizer:
@@ -71,7 +83,8 @@ def trained(method: type[Quantizer], steps: int = 3) -> Quantizer:
     for step in range(steps):
         quantizer.anneal(torch.tensor(float(step)))
         z_e = encoded(quantizer, seed=step)
-        output = quantizer(z_e)
+        output = quantizer(z_e.clone())  # no leaf, as an encoder gives it
+        _ask_scalar(output.loss, "train")
         (output.z_q.square().mean() + output.loss).backward()
         if optimizer:
             optimizer.step()
@@ -91,6 +104,9 @@ def it_says_what_it_is(method: type[Quantizer]) -> None:
     _ask(bool(method.label), "set label = '...': the name that tables print")
     _ask(bool(method.network), "set network = '...': the family of encoder and decoder")
     _ask(method.implementation >= 1, "implementation must be 1 or more")
+    for purpose in method.on_purpose:
+        hint = did_you_mean(purpose, PURPOSES)
+        _ask(purpose in PURPOSES, f"on_purpose has {purpose!r}{hint}")
     settings = method.Settings
     parameters = getattr(settings, "__dataclass_params__", None)
     _ask(getattr(parameters, "frozen", False), "Settings must be a dataclass with frozen=True")
@@ -117,7 +133,7 @@ def output_has_the_right_shapes_and_types(method: type[Quantizer]) -> None:
     quantizer = build(method)
     size, dim = method.tiny()
     for mode in ("train", "eval"):
-        output = quantizer.train(mode == "train")(encoded(quantizer))
+        output = quantizer.train(mode == "train")(encoded(quantizer).clone())
         _ask(
             isinstance(output, Quantized), "forward must return Quantized(z_q, tokens, loss, terms)"
         )
@@ -134,11 +150,15 @@ def _check_output(output: Quantized, size: int, dim: int, codebooks: int, mode: 
     _ask(tokens.dtype == torch.int64, f"{mode}: tokens are {tokens.dtype}, must be int64")
     low, high = int(tokens.min()), int(tokens.max())
     _ask(0 <= low <= high < size, f"{mode}: tokens span {low} to {high}, must lie in [0, {size})")
-    _ask(loss.shape == (), f"{mode}: loss is {tuple(loss.shape)}, must be 0-d")
+    _ask_scalar(loss, mode)
     _ask(bool(loss.isfinite()), f"{mode}: loss is {float(loss.detach())}")
     for name, term in output.terms.items():
         _ask(term.shape == (), f"{mode}: terms[{name!r}] is {tuple(term.shape)}, must be 0-d")
         _ask(not term.requires_grad, f"{mode}: terms[{name!r}] carries a gradient: detach() it")
+
+
+def _ask_scalar(loss: Tensor, mode: str) -> None:
+    _ask(loss.shape == (), f"{mode}: loss is {tuple(loss.shape)}, must be 0-d")
 
 
 @check
@@ -146,7 +166,7 @@ def gradient_reaches_the_encoder(method: type[Quantizer]) -> None:
     """The decoder's gradient at z_q arrives at z_e."""
     quantizer = build(method)
     z_e = encoded(quantizer)
-    quantizer(z_e).z_q.square().sum().backward()
+    quantizer(z_e.clone()).z_q.square().sum().backward()
     gradient = torch.zeros_like(z_e) if z_e.grad is None else z_e.grad
     _ask(bool(gradient.isfinite().all()), "the gradient at z_e is not finite")
     arrived = bool(gradient.abs().sum() > 0)
@@ -168,7 +188,7 @@ def evaluation_is_deterministic(method: type[Quantizer]) -> None:
     """In eval mode, two calls give the same."""
     quantizer = trained(method).eval()
     z_e = encoded(quantizer).detach()
-    first, second = quantizer(z_e), quantizer(z_e)
+    first, second = quantizer(z_e.clone()), quantizer(z_e.clone())
     same = torch.equal(first.z_q, second.z_q) and torch.equal(first.tokens, second.tokens)
     _ask(same, "in eval mode forward must draw nothing: two calls differ")
 

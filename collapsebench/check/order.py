@@ -21,7 +21,7 @@ Seeds = dict[tuple[str, str], list[float]]  # (where, label) -> the seeds of a c
 
 
 @dataclass(frozen=True)
-class Comparison:
+class HeldOrder:
     """The order of one metric, of one data set and codebook size, on two sides.
 
     Attributes:
@@ -39,7 +39,7 @@ class Comparison:
     agreement: orders.Agreement
 
 
-def compare(words: Sequence[str], results: str, given: Path | None = None) -> list[Comparison]:
+def compare(words: Sequence[str], results: str, given: Path | None = None) -> list[HeldOrder]:
     """Each side against the next one, by metric, data set and codebook size.
 
     Cells are paired by their names, so that sides may differ in anything else: their length, their
@@ -75,7 +75,7 @@ def compare(words: Sequence[str], results: str, given: Path | None = None) -> li
 
 def of_metric(
     quantity: Quantity, left: Selection, right: Selection, place: Sequence[str]
-) -> list[Comparison]:
+) -> list[HeldOrder]:
     """The orders of one metric within each ``place``, where both sides have two cells at least."""
     a, b = seeds(quantity, left, place), seeds(quantity, right, place)
     both = sorted(key for key in a if key in b)
@@ -88,7 +88,7 @@ def of_metric(
         fewest = min(len(cell) for side in pairs for cell in side)
         labels = tuple(label for _, label in keys)
         found.append(
-            Comparison(left.name, right.name, where, quantity.name, labels, fewest,
+            HeldOrder(left.name, right.name, where, quantity.name, labels, fewest,
                        orders.agreement(*pairs))
         )  # fmt: skip
     return found
@@ -112,7 +112,7 @@ def seeds(quantity: Quantity, side: Selection, place: Sequence[str]) -> Seeds:
     return found
 
 
-def as_dict(comparison: Comparison) -> dict[str, Any]:
+def as_dict(comparison: HeldOrder) -> dict[str, Any]:
     """A comparison with its word, for JSON; what cannot be told is null."""
     found = comparison.agreement
     numbers = {"tau": found.tau, "low": found.low, "high": found.high,
@@ -123,7 +123,7 @@ def as_dict(comparison: Comparison) -> dict[str, Any]:
     return names | {"word": found.word} | facts | {"ranks": ranks}
 
 
-def text(comparisons: Sequence[Comparison]) -> str:
+def text(comparisons: Sequence[HeldOrder]) -> str:
     """One line per order, and what the words mean."""
     return "\n".join([*map(line, comparisons), LEGEND])
 
@@ -134,7 +134,7 @@ seeds alone would leave of it. stands: tau at least {orders.ENOUGH:g}, the inter
 above {orders.LEAST:g}. moves: below {orders.ENOUGH:g} and what seeds alone would leave."""
 
 
-def line(comparison: Comparison) -> str:
+def line(comparison: HeldOrder) -> str:
     """The verdict of one order, what is behind it, and who moved."""
     found, where = comparison.agreement, comparison.where
     interval = (

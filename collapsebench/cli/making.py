@@ -39,6 +39,33 @@ def test_method(method: str) -> None:
     raise SystemExit(scaffold.test_method(method))
 
 
+@app.command()
+def lint(
+    subject: Annotated[
+        str, typer.Argument(help="package.module:Class, a .py file (or FILE.py:Class), a method.")
+    ],
+    set_: Annotated[
+        list[str] | None, typer.Option("--set", help="Like dim=16 or codebook_size=64.")
+    ] = None,
+    layout: Annotated[str, typer.Option(help="bnd, bdn, bdhw or nd; else found by trying.")] = "",
+    outputs: Annotated[
+        str, typer.Option(help="Like vectors=0,tokens=2.1,loss=1,decoder=NAME; else found.")
+    ] = "",
+    as_json: Json = False,
+    github: Annotated[bool, typer.Option("--github", help="Annotations for a workflow.")] = False,
+) -> None:
+    """Collapse, or a bug? Exit 0 no fault, 1 a fault, 3 not enough could be judged."""
+    from collapsebench.author.lint import isolated
+    from collapsebench.author.lint.request import LintRequest, parse_outputs, parse_settings
+
+    named = parse_outputs(outputs)
+    found = isolated.lint(LintRequest(subject, parse_settings(set_ or ()), layout, named))
+    show(found.as_dict()) if as_json else print(found)
+    if github and (annotations := found.github()):
+        print(annotations)
+    raise SystemExit(found.exit_code)
+
+
 data = typer.Typer(help="Prepare, verify and list datasets.", no_args_is_help=True)
 app.add_typer(data, name="data")
 Root = Annotated[

@@ -24,7 +24,7 @@ Scale = Annotated[
 Methods = Annotated[
     list[str] | None,
     typer.Option(
-        "--method", "-m", help="Replaces the grid's methods; a name or a .py file. Repeatable.",
+        "--method", "-m", help="Replaces the grid's: a name, FILE.py or package.module:Class.",
         rich_help_panel=WHAT,
     ),
 ]  # fmt: skip

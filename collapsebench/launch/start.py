@@ -10,7 +10,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from collapsebench.job import process
+from collapsebench.job import process, trial
 from collapsebench.job.order import Order
 from collapsebench.launch import devices, tasks
 from collapsebench.launch import launcher as launchers
@@ -48,6 +48,8 @@ def run(choice: plans.Choice, results: Path, options: Options, argv: Sequence[st
         return 0 if options.dry_run else 2
     if todo and not options.yes and plan.total_hours > plans.ASK_ABOVE_HOURS and not ask(plan):
         return 2
+    for mistake in trial.mistakes([task.job for task in todo]):
+        print(f"collapsebench: {mistake}", file=sys.stderr, flush=True)
     grids.write(results, record(grid, jobs, argv))
     if options.debug:
         return in_this_process(todo, results, order)

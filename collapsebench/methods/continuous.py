@@ -23,6 +23,7 @@ class Continuous(Quantizer):
     label = "continuous"
     network = "vqvae"
     codebooks = 0
+    on_purpose = frozenset({"no commitment"})
 
     def forward(self, z_e: Tensor) -> Quantized:
         tokens = torch.zeros_like(z_e[:, 0], dtype=torch.int64)

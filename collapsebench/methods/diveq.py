@@ -37,6 +37,7 @@ from collapsebench.settings import Count, NonNegative, Share
 class DiVeQ(Quantizer):
     label = "DiVeQ"
     network = "vqvae"
+    on_purpose = frozenset({"noise in training", "no commitment"})
 
     @dataclass(frozen=True)
     class Settings:

@@ -38,6 +38,7 @@ from collapsebench.settings import Count, Share
 class NSVQ(Quantizer):
     label = "NSVQ"
     network = "vqvae"
+    on_purpose = frozenset({"noise in training", "no commitment"})
 
     @dataclass(frozen=True)
     class Settings:

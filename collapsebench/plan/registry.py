@@ -1,7 +1,8 @@
 """Name -> method, network, dataset, launcher. The file is the name: nothing is listed anywhere.
 
 A name is looked up among the files of the package's folder, then among the entry points of the
-group ``collapsebench.methods`` (and so on); a word ending in ``.py`` is a path.
+group ``collapsebench.methods`` (and so on); a word ending in ``.py`` is a path, and
+``package.module:Class`` a class that some package has: a method, or any module that quantizes.
 """
 
 from __future__ import annotations
@@ -10,7 +11,10 @@ import ast
 import functools
 import hashlib
 import importlib
+import importlib.metadata
 import importlib.util
+import inspect
+import os
 import sys
 from dataclasses import dataclass
 from importlib.metadata import EntryPoint, entry_points
@@ -40,7 +44,9 @@ class Entry:
         path: the file.
         shipped: part of this package, so that its ``implementation`` number vouches for its code.
         module: dotted name to import; empty for a file given by path.
-        content: SHA-256 of a file given by path, so that an edited file is another entry.
+        content: SHA-256 of a file given by path, so that an edited file is another entry; of a
+            class, of its file and its package's version.
+        member: the class in the module that the name stands for; "" = the only one that fits.
     """
 
     kind: Kind
@@ -49,6 +55,7 @@ class Entry:
     shipped: bool
     module: str = ""
     content: str = ""
+    member: str = ""
 
     @property
     def summary(self) -> str:
@@ -97,12 +104,15 @@ def names(kind: Kind) -> list[str]:
 
 
 def find(kind: Kind, word: str) -> Entry:
-    """The entry of a name or of a path ending in ``.py``.
+    """The entry of a name, of a path ending in ``.py``, or of a method's ``package.module:Class``.
 
     Raises:
-        UserError: unknown name (with a did-you-mean), missing file, or a path whose stem is taken.
+        UserError: unknown name (with a did-you-mean), missing file, a path whose stem is taken, no
+            such module or class.
     """
     known = _known(kind)
+    if kind == "methods" and ":" in word and not word.endswith(".py"):
+        return _class_entry(word)
     if not word.endswith(".py"):
         if word not in known:
             raise UserError(f"unknown {kind[:-1]} {word!r}{did_you_mean(word, known)}")
@@ -119,6 +129,54 @@ def find(kind: Kind, word: str) -> Entry:
             f"{word}: the name {path.stem!r} is taken by a {kind[:-1]}; rename the file"
         )
     return Entry(kind, path.stem, path, False, content=source_hash(path))
+
+
+def _class_entry(word: str) -> Entry:
+    module_name, _, member = word.partition(":")
+    cls = class_of(word)
+    path = Path(inspect.getsourcefile(cls) or "")
+    package = cls.__module__.partition(".")[0]
+    version = _version(package)
+    spec = importlib.util.find_spec(package)
+    whole = (package,) if not version and spec is not None and spec.origin else ()
+    content = f"{source_hash(path, whole)}@{version}"
+    return Entry("methods", word, path, False, module_name, content, member)
+
+
+def _version(package: str) -> str:
+    try:
+        return importlib.metadata.version(package.replace("_", "-"))
+    except importlib.metadata.PackageNotFoundError:
+        return ""
+
+
+def class_of(word: str) -> type:
+    """The class that ``package.module:Class`` names; modules of the working folder count too.
+
+    Raises:
+        UserError: no such module, or no such class in it.
+    """
+    module_name, _, member = word.partition(":")
+    if (here := os.getcwd()) not in sys.path:
+        sys.path.append(here)
+    try:
+        module = importlib.import_module(module_name)
+    except ModuleNotFoundError as error:
+        if error.name is None or not f"{module_name}.".startswith(f"{error.name}."):
+            raise  # something that the module itself imports
+        hint = f"; is it installed? ({_install(module_name)})" if "." not in module_name else ""
+        raise UserError(f"{word}: no module named {error.name!r}{hint}") from None
+    found = getattr(module, member, None)
+    if not isinstance(found, type):
+        classes = [name for name, value in vars(module).items() if isinstance(value, type)]
+        raise UserError(
+            f"{word}: {module_name} has no class {member!r}{did_you_mean(member, classes)}"
+        )
+    return found
+
+
+def _install(package: str) -> str:
+    return f"pip install {package.replace('_', '-')}"
 
 
 @functools.cache
@@ -179,10 +237,30 @@ def source_hash(path: Path, packages: tuple[str, ...] = ()) -> str:
 
 
 def method_class(word: str) -> type[Quantizer]:
-    """The Quantizer that a method's name or path stands for."""
+    """The Quantizer that a method's name or path stands for; another project's class is wrapped.
+
+    Raises:
+        UserError: no such method, or a class that is no ``nn.Module``.
+    """
     from collapsebench.quantizer import Quantizer
 
-    return only_subclass(find("methods", word), Quantizer)
+    entry = find("methods", word)
+    return _wrapped(entry) if entry.member else only_subclass(entry, Quantizer)
+
+
+@functools.cache
+def _wrapped(entry: Entry) -> type[Quantizer]:
+    from torch import nn
+
+    from collapsebench.plan.wrapped import wrap
+    from collapsebench.quantizer import Quantizer
+
+    cls = class_of(entry.name)
+    if issubclass(cls, Quantizer):
+        return cls
+    if not issubclass(cls, nn.Module):
+        raise UserError(f"{entry.name} is no nn.Module: nothing that could be trained")
+    return wrap(cls, f"{cls.__name__} ({entry.module.partition('.')[0]})")
 
 
 def network_module(word: str) -> ModuleType:

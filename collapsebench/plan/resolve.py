@@ -214,8 +214,8 @@ def _check_groups(settings: Mapping[str, Any], method: str) -> None:
         *registry.names("networks"),
     }
     for key in settings:
-        if (group := key.partition(".")[0]) not in known:
-            raise UserError(f"unknown setting {key!r}{did_you_mean(group, known)}")
+        if ":" not in key and not any(key.startswith(f"{group}.") for group in known):
+            raise UserError(f"unknown setting {key!r}{did_you_mean(key.partition('.')[0], known)}")
 
 
 def _network_choices(settings: Mapping[str, Any]) -> dict[str, Any]:
@@ -248,6 +248,8 @@ def _content(word: str, data: Any, root: Path) -> str:
 def _code(entry: registry.Entry, implementation: int, sources: tuple[str, ...]) -> str:
     if entry.shipped:
         return str(implementation)
+    if entry.member:
+        return f"{entry.name}@{entry.content}"
     return f"{entry.name}@{registry.source_hash(entry.path, sources)}"
 
 

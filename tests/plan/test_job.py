@@ -18,13 +18,13 @@ def test_ids_of_the_papers_first_job_are_written_out():
     assert job.stage_ids == STAGE_IDS
 
 
-IDS = ("45e03de34b88194c", "6114218854bb3855", "c132a3529559baa0")
+IDS = ("7763ba85fc3c1c37", "84c831fb7bbc20b1", "c3b024e2d363b4bf")
 STAGE_IDS = {
-    "train": "45e03de34b88194c",
-    "encode": "6008efcf47144023",
-    "prior": "bfbaf8c47eb9a093",
-    "sample": "f57479ee2e028a7b",
-    "score": "db085931ab5f685e",
+    "train": "7763ba85fc3c1c37",
+    "encode": "8b97f16eedeaa627",
+    "prior": "fdf114a9a9a8bddc",
+    "sample": "00643503a7373ad2",
+    "score": "92d8fa0b8bdcbf22",
 }
 
 

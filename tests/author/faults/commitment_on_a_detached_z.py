@@ -1,0 +1,13 @@
+"""The commitment has its gradient on the wrong side."""
+
+from torch.nn import functional
+
+from tests.author.faults.right import PlainVQ
+
+CHECK = "commitment"
+
+
+class CommitmentOnADetachedZ(PlainVQ):
+    def loss(self, z, codes):
+        codebook = functional.mse_loss(codes, z.detach())
+        return codebook + self.beta * functional.mse_loss(z.detach(), codes)
