@@ -16,7 +16,7 @@ import numpy as np
 from PIL import Image
 from safetensors.torch import load_file, save_file
 
-from collapsebench import fidelity, metrics, prior, quantities
+from collapsebench import metrics, prior, quantities
 from collapsebench.job import encode, train
 from collapsebench.job.workspace import Workspace
 from collapsebench.quantizer import Incompatible
@@ -162,6 +162,8 @@ def prior_stage(workspace: Workspace) -> Result:
 
 def sample_stage(workspace: Workspace) -> Result:
     """The prior -> tokens -> images, and how many of them differ."""
+    from collapsebench import fidelity  # loads torchvision and scikit-learn, which take seconds
+
     job, settings = workspace.job, workspace.job.group("sample")
     height, width = workspace.tokens("train").shape[1:3]
     codebooks = workspace.model.quantizer.codebooks
@@ -192,6 +194,8 @@ def sample_stage(workspace: Workspace) -> Result:
 
 def score_stage(workspace: Workspace) -> Result:
     """Reconstructions and samples -> distances from the training images, under a protocol."""
+    from collapsebench import fidelity
+
     settings, order = workspace.job.group("score"), workspace.order
     reference, samples = (
         workspace.images.train,

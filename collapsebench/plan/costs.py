@@ -151,7 +151,7 @@ def network_macs(
 def _counted_macs(
     network: str, side: int, widths: tuple[tuple[str, Any], ...], channels: int, code_dim: int
 ) -> float:
-    """Counted while one image goes through."""
+    """Counted while a batch without images goes through, or one image where that is refused."""
     import torch
     from torch import Tensor, nn
 
@@ -164,15 +164,22 @@ def _counted_macs(
     def count(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
         nonlocal counted
         each = inputs[0] if isinstance(module, nn.ConvTranspose2d) else output
-        weight = module.get_parameter("weight")
-        counted += each[0, 0].numel() * weight.numel()
+        counted += each.shape[2:].numel() * module.get_parameter("weight").numel()
+
+    def run(images: int) -> None:
+        nonlocal counted
+        counted = 0
+        z = encoder(torch.zeros(images, 3, side, side))
+        decoder(torch.zeros(images, code_dim, *z.shape[2:]))
 
     for module in (*encoder.modules(), *decoder.modules()):
         if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
             module.register_forward_hook(count)
     with torch.no_grad():
-        z = encoder(torch.zeros(1, 3, side, side))
-        decoder(torch.zeros(1, code_dim, *z.shape[2:]))
+        try:
+            run(0)
+        except RuntimeError:  # a network may reshape by -1, which has no meaning without images
+            run(1)
     return float(counted)
 
 
