@@ -1,7 +1,8 @@
 """collapsebench: does your quantizer's codebook collapse, where, and compared with what.
 
-From Python: ``load_results()`` gives rows, ``load(job_id)`` a trained model, and
-``codebook_metrics(tokens, codebook_size)`` the numbers of anybody's tokens. ``lint(module)`` tells
+From Python: ``load_results()`` gives rows, ``load(job_id)`` a trained model,
+``codebook_metrics(tokens, codebook_size)`` the numbers of anybody's tokens, and
+``CodebookMonitor(codebook_size)`` the same in anybody's training loop. ``lint(module)`` tells
 which wires of a quantizer are loose.
 """
 
@@ -18,7 +19,14 @@ if TYPE_CHECKING:
     from collapsebench.job.model import DiscreteVAE
 
 __version__ = "0.1.0"
-__all__ = ["__version__", "codebook_metrics", "lint", "load", "load_results"]
+__all__ = [
+    "CodebookMonitor",
+    "__version__",
+    "codebook_metrics",
+    "lint",
+    "load",
+    "load_results",
+]
 
 
 def load_results(results: Path | str = "results", table: str = "metrics") -> pd.DataFrame:
@@ -91,4 +99,8 @@ def __getattr__(name: str) -> Any:
         from collapsebench.metrics import codebook_metrics
 
         return codebook_metrics
+    if name == "CodebookMonitor":
+        from collapsebench.monitor import CodebookMonitor
+
+        return CodebookMonitor
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -166,6 +166,25 @@ def inspect(
 
 
 @app.command()
+def diagnose(
+    history: Annotated[Path, typer.Argument(help="The file of a CodebookMonitor(out=...).")],
+    watch: Annotated[bool, typer.Option("--watch", help="Stay and show what changes.")] = False,
+    baselines: Annotated[Path | None, typer.Option(help="Else ./baselines, then ours.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Why does a codebook collapse, and what did the remedies do where they were measured?"""
+    from collapsebench.inspect import diagnosis
+
+    if watch and as_json:
+        raise UserError("--watch is for a person: leave --json out")
+    if watch:
+        diagnosis.watch(history, baselines)
+        return
+    found = diagnosis.diagnose(history, baselines)
+    show([one.as_dict() for one in found]) if as_json else print(diagnosis.text(found))
+
+
+@app.command()
 def export(
     table: Annotated[str, typer.Argument(help="runs, metrics, protocols, curves or codes.")],
     out: Annotated[Path, typer.Option("--out", "-o", help=".csv, .parquet or .json")],

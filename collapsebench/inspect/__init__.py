@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from collapsebench.inspect.counting import NO_VERDICT, Use, measure, piece_size
+from collapsebench.inspect.diagnosis import Diagnosis, diagnose, of_use
 from collapsebench.inspect.images import ImageScores, score_images
 from collapsebench.inspect.tokens import (
     LARGEST_CODEBOOK,
@@ -18,6 +19,8 @@ from collapsebench.inspect.tokens import (
     open_tokens,
 )
 from collapsebench.inspect.vectors import Geometry, geometry
+from collapsebench.inspect.watched import open_history
+from collapsebench.monitor.history import is_history
 from collapsebench.quantities import percent, worst
 from collapsebench.settings import UserError, did_you_mean
 
@@ -37,6 +40,7 @@ class Inspection:
         uses: one per codebook.
         geometries: one per codebook, or none without codebook vectors.
         images: None without images.
+        watched: whether the file is a monitor's history, not tokens.
     """
 
     file: TokenFile
@@ -45,6 +49,17 @@ class Inspection:
     uses: list[Use]
     geometries: list[Geometry]
     images: ImageScores | None
+    watched: bool = False
+
+    @property
+    def diagnoses(self) -> list[Diagnosis]:
+        """What is wrong with each codebook of known size; along training if it was watched."""
+        if self.watched:
+            return diagnose(self.file.path)
+        vectors = [one.values for one in self.geometries] or [{} for _ in self.uses]
+        pairs = zip(self.uses, vectors, strict=True)
+        known = self.size_given and not self.file.question
+        return [of_use(use, q, values) for q, (use, values) in enumerate(pairs) if known]
 
     @property
     def codebook_size(self) -> int:
@@ -124,7 +139,8 @@ def inspect(
 
     Args:
         tokens: .npy, .npz, .parquet, .pt or .safetensors, or a folder of parquet parts; see
-            ``tokens.open_tokens`` for shapes.
+            ``tokens.open_tokens`` for shapes. Or the history of a ``CodebookMonitor``, which says
+            all but ``images`` itself.
         codebook_size: K, of each codebook if they differ; None takes it from ``codebook``. Without
             either there are numbers, but no verdict.
         codebook: file with the code vectors, (K, D) or (Q, K, D).
@@ -137,6 +153,10 @@ def inspect(
     Raises:
         UserError: bad input, one line.
     """
+    if is_history(tokens):
+        if any(given is not None for given in (codebook_size, codebook, codebooks, axis, ignore)):
+            raise UserError(f"{tokens}: is a history, which says sizes, codes and padding itself")
+        return _of_history(tokens, images)
     sizes = _sizes(codebook_size)
     if len(sizes) > 1:
         if codebooks not in (None, len(sizes)):
@@ -163,6 +183,13 @@ def inspect(
         geometries=[] if vectors is None else [geometry(one) for one in vectors],
         images=None if images is None else score_images(*images),
     )
+
+
+def _of_history(path: Path, images: tuple[Path, Path] | None) -> Inspection:
+    file, uses = open_history(path)
+    sizes = tuple(len(use.counts) for use in uses)
+    scores = None if images is None else score_images(*images)
+    return Inspection(file, sizes, True, uses, [], scores, watched=True)
 
 
 def forms(text: str) -> list[str]:

@@ -62,6 +62,7 @@ def write_html(inspection: Inspection, path: Path) -> None:
         it=inspection,
         sentence=sentence(inspection),
         rows=rows(inspection),
+        diagnoses=inspection.diagnoses,
         definition=metrics.COLLAPSED_DEFINITION,
         converged=CONVERGED,
         svgs=svgs,
@@ -103,6 +104,7 @@ def write_values(inspection: Inspection, path: Path) -> None:
         "codebook_size": inspection.codebook_size,
         "codebook_size_given": known,
         "codebooks": [_use_values(inspection, q) for q in range(len(inspection.uses))],
+        "diagnoses": [one.as_dict() for one in inspection.diagnoses],
         "images": inspection.images and asdict(inspection.images),
     }
     write_json(path, _finite(values))

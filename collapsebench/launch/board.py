@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
+from collapsebench.causes import collapsing
 from collapsebench.launch.tasks import Task
 from collapsebench.plan.job import Job
 from collapsebench.quantities import live
@@ -20,7 +21,6 @@ from collapsebench.results.folder import job_folder, progress
 from collapsebench.results.tables import STATUSES
 
 SAY_S = 60.0  # between two lines about running jobs where there is no terminal
-COLLAPSING = 0.5  # a perplexity below this share of its earlier best is worth a word
 
 
 class Board:
@@ -99,11 +99,8 @@ class Board:
         if now >= best:
             self.best[job.job_id] = (now, state["done"])
             return ""
-        return (
-            f"  collapsing: {best:.0f} → {now:.0f} since step {step}"
-            if now < COLLAPSING * best
-            else ""
-        )
+        words = collapsing(best, step, now)
+        return f"  {words}" if words else ""
 
 
 def name(job: Job) -> str:

@@ -9,6 +9,7 @@ from collapsebench.report.blocks import collect, found
 from collapsebench.report.data import ReportData
 from collapsebench.report.views import (
     clamp,
+    collapsing,
     failures,
     fig2,
     fig3,
@@ -18,6 +19,7 @@ from collapsebench.report.views import (
     tradeoff,
     user_method,
 )
+from collapsebench.results import tables
 from collapsebench.settings import ENTROPY_MAPS, RECONSTRUCTIONS
 from tests.report import made_up
 
@@ -87,6 +89,21 @@ def test_many_methods_of_the_users_are_columns_and_other_sizes_folded(tmp_path):
 def test_there_is_no_such_table_without_a_users_method(tmp_path):
     made_up.MadeUp(tmp_path, stages=("train", "encode"), files=False, seeds=(1,)).write()
     assert user_method.build(ReportData("demo", tmp_path)) == []
+
+
+def test_a_codebook_that_fell_is_named_as_the_board_names_it(tmp_path):
+    made_up.MadeUp(
+        tmp_path, methods=("edvae",), stages=("train",), files=False, seeds=(1,)
+    ).write()  # fmt: skip
+    assert collapsing.build(ReportData("demo", tmp_path)) == []
+    path = next((tmp_path / "curves").glob("*.parquet"))
+    rows = tables.read(tmp_path, "curves").to_dict("records")
+    best, last = [row for row in rows if row["metric"] == "perplexity"][-2:]
+    best["value"], last["value"] = 1310.0, 12.0
+    tables.write(tmp_path, "curves", path.stem, rows)
+    (table,) = collapsing.build(ReportData("demo", tmp_path))
+    words = f"collapsing: 1,310 → 12 since step {best['step']:,}"
+    assert [row.cells[-1].parts[""] for row in table.rows] == [words]
 
 
 def test_correlations_of_values_and_of_changes():
