@@ -83,7 +83,7 @@ class Evidence:
 
 
 @dataclass(frozen=True)
-class Finding:
+class Cause:
     """A cause, and the numbers it rests on."""
 
     cause: str
@@ -177,7 +177,7 @@ UNEXPLAINED = "collapsed, and none of the known causes"
 CAUSES = (*dict.fromkeys(cause for group in GROUPS for cause in group), UNEXPLAINED)
 
 
-def findings(e: Evidence) -> list[Finding]:
+def findings(e: Evidence) -> list[Cause]:
     """What is wrong with a codebook, the cause first; nothing of a healthy one.
 
     A cause hides those after it that follow from it: dead codes say nothing where all inputs are
@@ -185,13 +185,13 @@ def findings(e: Evidence) -> list[Finding]:
     that was not far from the inputs.
     """
     for group in GROUPS:
-        held = [Finding(cause, text) for cause, rule in group.items() if (text := rule(e))]
+        held = [Cause(cause, text) for cause, rule in group.items() if (text := rule(e))]
         if held:
             return sorted(held, key=lambda one: one.cause != "domination") if e.near else held
     if e.verdict != "collapsed" or math.isnan(e.never_chosen):
         return []
     dead = f"{e.dead:,.0f} of {e.codebook_size:,} codes are dead"
-    return [Finding(UNEXPLAINED, dead)]
+    return [Cause(UNEXPLAINED, dead)]
 
 
 def collapsing(best: float, step: int, now: float) -> str:

@@ -12,7 +12,7 @@ from torch.utils.data import DataLoader, TensorDataset
 
 from collapsebench import CodebookMonitor
 from collapsebench.methods.vq_vae import VQVAE
-from collapsebench.monitor.lightning import MonitorCallback
+from collapsebench.monitor.lightning import LightningMonitor
 
 torch.manual_seed(0)
 
@@ -37,7 +37,7 @@ trainer = Trainer(
     max_steps=40,
     accelerator="cpu",
     logger=CSVLogger("logs"),
-    callbacks=[MonitorCallback(monitor, quantizer="quantizer", every_n_steps=10)],
+    callbacks=[LightningMonitor(monitor, quantizer="quantizer", every_n_steps=10)],
     enable_progress_bar=False,
 )
 trainer.fit(Autoencoder(), DataLoader(TensorDataset(torch.rand(640, 3, 16, 16)), batch_size=16))

@@ -11,7 +11,7 @@ from transformers import Trainer, TrainingArguments
 
 from collapsebench import CodebookMonitor
 from collapsebench.methods.vq_vae import VQVAE
-from collapsebench.monitor.transformers import MonitorCallback
+from collapsebench.monitor.transformers import TransformersMonitor
 
 torch.manual_seed(0)
 
@@ -51,7 +51,7 @@ trainer = Trainer(
         use_cpu=True,
     ),
     train_dataset=Images(),
-    callbacks=[MonitorCallback(monitor, quantizer="quantizer")],
+    callbacks=[TransformersMonitor(monitor, quantizer="quantizer")],
 )
 trainer.train()
 print(f"usage {monitor.values()['usage']:.2f}, {monitor.verdict}")

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from collapsebench import metrics
-from collapsebench.causes import Evidence, Finding, collapsing, findings
+from collapsebench.causes import Evidence, Cause, collapsing, findings
 from collapsebench.inspect.counting import Use
 from collapsebench.inspect.remedies import NO_ROWS, REMEDIES, Effect, Remedy, effects
 from collapsebench.monitor import history
@@ -49,7 +49,7 @@ class Diagnosis:
     codebook: int
     summary: str
     falling: str
-    findings: list[Finding]
+    findings: list[Cause]
     advice: list[Advice]
     evidence: Evidence
 

@@ -42,7 +42,7 @@ SCHEMA = pa.schema(
     metadata={MARK: VERSION},
 )  # fmt: skip
 
-Row = Mapping[str, Any]
+HistoryRow = Mapping[str, Any]
 
 
 def is_history(path: Path) -> bool:
@@ -84,7 +84,7 @@ class History:
         if path.exists() and not is_history(path):
             raise UserError(f"{path}: is there, and no history; it is not written over")
         self.path = path
-        self.windows: list[list[Row]] = []
+        self.windows: list[list[HistoryRow]] = []
 
     def resume(self, updates: int) -> None:
         """Goes on with the windows of the file up to a number of updates."""
@@ -93,7 +93,7 @@ class History:
         times = dict.fromkeys(row["updates"] for row in kept)
         self.windows = [[row for row in kept if row["updates"] == time] for time in times]
 
-    def add(self, rows: Sequence[Row]) -> None:
+    def add(self, rows: Sequence[HistoryRow]) -> None:
         """Writes a window's rows, one per codebook, behind the others."""
         older = [[_without_lists(row) for row in window] for window in self.windows]
         if len(older) >= WINDOWS:
@@ -103,5 +103,5 @@ class History:
         replace_atomically(self.path, lambda p: pq.write_table(table, p), pq.read_metadata)
 
 
-def _without_lists(row: Row) -> Row:
+def _without_lists(row: HistoryRow) -> HistoryRow:
     return {name: value for name, value in row.items() if name not in LISTS}

@@ -12,7 +12,7 @@ except ModuleNotFoundError:
     from pytorch_lightning.callbacks import Callback
 
 
-class MonitorCallback(Callback):
+class LightningMonitor(Callback):
     """Watches one quantizer of a LightningModule; its numbers go to the trainer's loggers.
 
     The counts are saved with each checkpoint and go on from it.

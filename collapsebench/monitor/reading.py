@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from collapsebench import metrics
-from collapsebench.causes import Evidence, Finding, findings
+from collapsebench.causes import Evidence, Cause, findings
 from collapsebench.metrics import Counts
 from collapsebench.monitor import bits
 
@@ -42,7 +42,7 @@ class Reading:
     window_counts: Counts | None = None
 
     @property
-    def findings(self) -> list[Finding]:
+    def findings(self) -> list[Cause]:
         """What is wrong with the codebook, nothing of a healthy one."""
         return findings(self.evidence)
 

@@ -12,7 +12,7 @@ from collapsebench.monitor import PREFIX, CodebookMonitor
 STATE = "codebook_monitor.pt"  # in the folder of a checkpoint
 
 
-class MonitorCallback(TrainerCallback):
+class TransformersMonitor(TrainerCallback):
     """Watches one quantizer of the model; its numbers go to the trainer's ``log_history``.
 
     Other loggers are the monitor's own ``log``. The counts are saved with each checkpoint and go on

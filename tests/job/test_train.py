@@ -81,7 +81,7 @@ def test_training_lowers_the_error():
         steps=180, horizon=180, batch_size=32, points=6, ramp=150_000, learning_rate=1e-2
     )
     plain = images()[:, :1, :1].repeat(32, axis=1).repeat(32, axis=2)  # one colour per image
-    curve = train.fit(fresh("vq_ste_pp"), plain, settings, seed=0, device=CPU).curve
+    curve = train.fit(fresh("continuous"), plain, settings, seed=0, device=CPU).curve
     mse = [value for _, name, value in curve if name == "mse"]
     assert mse[-1] < 0.7 * mse[0]
     assert [step for step, name, _ in curve if name == "mse"] == [30, 60, 90, 120, 150, 180]

@@ -49,7 +49,7 @@ def test_lightning_logs_each_window_and_a_checkpoint_holds_the_counts(monitor, t
     from lightning.pytorch import LightningModule, Trainer
     from lightning.pytorch.loggers import CSVLogger
 
-    from collapsebench.monitor.lightning import MonitorCallback
+    from collapsebench.monitor.lightning import LightningMonitor
 
     class Module(LightningModule):
         def __init__(self):
@@ -69,14 +69,14 @@ def test_lightning_logs_each_window_and_a_checkpoint_holds_the_counts(monitor, t
         )  # fmt: skip
 
     loader = DataLoader(Vectors(), batch_size=BATCH)
-    first = trainer(MonitorCallback(monitor, "model.quantizer", every_n_steps=2), 4)
+    first = trainer(LightningMonitor(monitor, "model.quantizer", every_n_steps=2), 4)
     first.fit(Module(), loader)
     first.save_checkpoint(tmp_path / "at4.ckpt")
     logged = pd.read_csv(f"{first.logger.log_dir}/metrics.csv")
     assert list(logged["step"]) == [2, 4]
     assert logged["codebook/tokens"].iloc[-1] == 4 * BATCH * 4
     again = CodebookMonitor(SIZE)
-    callback = MonitorCallback(again, "model.quantizer", every_n_steps=2)
+    callback = LightningMonitor(again, "model.quantizer", every_n_steps=2)
     trainer(callback, 6).fit(Module(), loader, ckpt_path=tmp_path / "at4.ckpt", weights_only=False)
     assert again.values()["tokens"] == 6 * BATCH * 4
 
@@ -85,7 +85,7 @@ def test_lightning_logs_each_window_and_a_checkpoint_holds_the_counts(monitor, t
 def test_transformers_logs_each_window_and_a_checkpoint_holds_the_counts(monitor, tmp_path):
     pytest.importorskip("accelerate", reason="transformers' trainer is not installed")
     transformers = pytest.importorskip("transformers", reason="transformers is not installed")
-    from collapsebench.monitor.transformers import MonitorCallback
+    from collapsebench.monitor.transformers import TransformersMonitor
 
     def trainer(watched, steps):
         arguments = transformers.TrainingArguments(
@@ -94,7 +94,7 @@ def test_transformers_logs_each_window_and_a_checkpoint_holds_the_counts(monitor
         )  # fmt: skip
         return transformers.Trainer(
             model=Autoencoder(), args=arguments, train_dataset=Vectors(),
-            callbacks=[MonitorCallback(watched, "quantizer")],
+            callbacks=[TransformersMonitor(watched, "quantizer")],
         )  # fmt: skip
 
     first = trainer(monitor, 4)
