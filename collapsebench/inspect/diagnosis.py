@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from collapsebench import metrics
-from collapsebench.causes import Evidence, Cause, collapsing, findings
+from collapsebench.causes import Cause, Evidence, collapsing, findings
 from collapsebench.inspect.counting import Use
 from collapsebench.inspect.remedies import NO_ROWS, REMEDIES, Effect, Remedy, effects
 from collapsebench.monitor import history

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import warnings
 from collections.abc import Sequence
+from multiprocessing.connection import Connection
 
 import torch
 from torch import Tensor
@@ -15,25 +17,51 @@ from collapsebench.quantizer import Incompatible, Quantizer
 from collapsebench.settings import UserError, build
 
 SHAPE = (2, 4, 6)  # B, H, W
+LIMIT_S = 60.0  # who takes longer is let go: slow is no mistake
 
 
 def mistakes(jobs: Sequence[Job]) -> list[str]:
     """Builds each user's method as its first job does and calls it once in training.
 
+    Each in a process of its own, which it may end or keep waiting.
+
     Returns:
-        A sentence with the author's own line for each that raises or whose loss is no number.
+        A sentence with the author's own line for each that raises, whose loss is no number, or that
+        ends its process.
     """
     first: dict[str, Job] = {}
     for job in jobs:
         if job.kind == "user":
             first.setdefault(job.code["method"], job)
-    return list(filter(None, map(_mistake, first.values())))
+    return list(filter(None, map(_tried, first.values())))
+
+
+def _tried(job: Job) -> str:
+    context = multiprocessing.get_context("spawn")
+    answer, theirs = context.Pipe(duplex=False)
+    process = context.Process(target=_answer, args=(theirs, job), daemon=True)
+    process.start()
+    theirs.close()  # so that the end of the process is the end of the pipe
+    try:
+        return answer.recv() if answer.poll(LIMIT_S) else ""
+    except EOFError:
+        return f"{job.method}: one forward ends its process{_hint(job)}"
+    finally:
+        process.kill()
+        process.join()
+
+
+def _answer(channel: Connection, job: Job) -> None:
+    channel.send(_mistake(job))
+
+
+def _hint(job: Job) -> str:
+    return f"; collapsebench test-method {job.files.get('method', job.method)} says more"
 
 
 def _mistake(job: Job) -> str:
-    word = job.files.get("method", job.method)
-    method = registry.method_class(word)
-    hint = f"; collapsebench test-method {word} says more"
+    method = registry.method_class(job.files.get("method", job.method))
+    hint = _hint(job)
     try:
         with torch.random.fork_rng(devices=[]), warnings.catch_warnings():
             warnings.simplefilter("ignore")

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from collapsebench import metrics
-from collapsebench.causes import Evidence, Cause, findings
+from collapsebench.causes import Cause, Evidence, findings
 from collapsebench.metrics import Counts
 from collapsebench.monitor import bits
 
