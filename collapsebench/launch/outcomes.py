@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
@@ -25,6 +26,19 @@ def status_of(code: int, task: Task, results: Path) -> str | None:
         return None if set(task.job.pending(results)) & set(task.stages) else "done"
     known = {value: status for status, value in EXIT_CODES.items() if value}
     return known.get(code)
+
+
+def settle(code: int, task: Task, results: Path, launcher: str) -> str:
+    """The status of an ended process; one that died without a word leaves an ``error`` row."""
+    if code >= 0 and (status := status_of(code, task, results)):
+        return status
+    message = (
+        f"no result, exit code {code}; see the log"
+        if code >= 0
+        else f"killed by {signal.Signals(-code).name}"
+    )
+    record(results, task, "error", message, launcher)
+    return "error"
 
 
 def record(results: Path, task: Task, status: str, message: str, launcher: str) -> None:

@@ -14,7 +14,7 @@ from collapsebench.job.stop import Signals
 from collapsebench.launch import tasks
 from collapsebench.launch.board import Board
 from collapsebench.launch.launcher import Launcher, Options
-from collapsebench.launch.outcomes import record, status_of
+from collapsebench.launch.outcomes import record, settle
 from collapsebench.launch.tasks import Slot, Task, again
 from collapsebench.plan.job import Job
 from collapsebench.results import claims, provenance, tables
@@ -100,7 +100,8 @@ class Crew:
                 self._start(task, self.free[0])
             except OSError as error:
                 self.broken = True
-                self._fail(task, "error", f"cannot be started: {error}")
+                record(self.results, task, "error", f"cannot be started: {error}", "local")
+                self.statuses[task.job.job_id] = "error"
 
     def stop(self, told: int) -> None:
         """Passes new signals on, a second one as a kill, and ends what outlived its limit."""
@@ -190,20 +191,14 @@ class Crew:
         A process that somebody killed while it was told to stop is merely interrupted.
         """
         code, task = ended.process.returncode, ended.task
-        if code >= 0:
-            status = status_of(code, task, self.results)
-            return status or self._fail(task, "error", f"no result, exit code {code}; see the log")
-        if self.told:
+        if code < 0 and self.told:
             return "interrupted"
-        if self._overdue(ended):
+        if code < 0 and self._overdue(ended):
             limit = self.options.order.limit_s
-            return self._fail(task, "timeout", f"killed {GRACE_S:.0f} s after {limit:.0f} s")
-        return self._fail(task, "error", f"killed by {signal.Signals(-code).name}")
-
-    def _fail(self, task: Task, status: str, message: str) -> str:
-        record(self.results, task, status, message, "local")
-        self.statuses[task.job.job_id] = status
-        return status
+            message = f"killed {GRACE_S:.0f} s after {limit:.0f} s"
+            record(self.results, task, "timeout", message, "local")
+            return "timeout"
+        return settle(code, task, self.results, "local")
 
     def _end(self, job: Job, status: str) -> None:
         self.statuses[job.job_id] = status.partition(",")[0]

@@ -16,7 +16,7 @@ from collapsebench.job.process import spawn
 from collapsebench.job.stop import Signals
 from collapsebench.launch.board import Board
 from collapsebench.launch.launcher import Launcher, Options
-from collapsebench.launch.outcomes import record, status_of
+from collapsebench.launch.outcomes import record, settle
 from collapsebench.launch.tasks import Task, again
 from collapsebench.plan.job import Job
 from collapsebench.results.tables import FINAL
@@ -181,10 +181,7 @@ class Fleet:
             if self.told:
                 return "interrupted"
             return self._fail(task, f"{type(error).__name__}: {str(error).splitlines()[0]}")
-        if code < 0:
-            return self._fail(task, f"killed by {signal.Signals(-code).name}")
-        status = status_of(code, task, self.results)
-        return status or self._fail(task, f"no result, exit code {code}; see the log")
+        return settle(code, task, self.results, self.launcher.name)
 
     def _fail(self, task: Task, message: str) -> str:
         record(self.results, task, "error", message, self.launcher.name)

@@ -20,8 +20,10 @@ from collapsebench.job.order import Order
 from collapsebench.job.process import command, spawn
 from collapsebench.launch import limits, site
 from collapsebench.launch.launcher import Launcher, Options
+from collapsebench.launch.outcomes import settle
 from collapsebench.launch.tasks import FIRST, Task
 from collapsebench.plan import costs
+from collapsebench.plan.job import Job
 from collapsebench.results.folder import job_folder, last_said
 from collapsebench.settings import UserError
 
@@ -150,6 +152,8 @@ class Work:
         self.pid = process.pid
         while process.poll() is None:  # a warning arrives in here
             time.sleep(0.5)
+        task = Task(Job.load(folder), order.stages)
+        settle(process.returncode, task, folder.parent.parent, order.launcher)
         return process.returncode
 
     def checkpoint(self, folder: Path, order: Order) -> Any:
