@@ -65,7 +65,10 @@ def _escaped(line: str) -> str:
 
 
 def junit(findings: Sequence[Finding], path: Path) -> None:
-    """A JUnit XML file: worse fails, nothing measured is an error, can't tell is skipped."""
+    """A JUnit XML file: worse fails, nothing measured is an error, can't tell is skipped.
+
+    A case that passes because it is better says so in its output.
+    """
     tags = {WORSE: "failure", MISSING: "error", UNSURE: "skipped"}
     counts = {
         f"{tag}s" if tag != "skipped" else tag: str(sum(f.verdict == v for f in findings))
@@ -79,6 +82,8 @@ def junit(findings: Sequence[Finding], path: Path) -> None:
         )
         if f.verdict in tags:
             ElementTree.SubElement(case, tags[f.verdict], message=f"{f.verdict}: {f.text}")
+        elif f.verdict == BETTER:
+            ElementTree.SubElement(case, "system-out").text = f"{f.verdict}: {f.text}"
     document = ElementTree.ElementTree(suite)
     tables.replace_atomically(
         path, lambda p: document.write(p, "utf-8", xml_declaration=True), ElementTree.parse

@@ -1,9 +1,11 @@
 """Two sets of rows beside each other."""
 
+import pandas as pd
 import pytest
 
 from collapsebench.check import freeze
 from collapsebench.check.compare import compare, text
+from collapsebench.results import tables
 from collapsebench.settings import UserError
 from tests.report.made_up import MadeUp
 
@@ -52,3 +54,33 @@ def test_nothing_in_common_is_one_line(tmp_path, sides):
 def test_an_unknown_word_is_one_line(tmp_path, sides):
     with pytest.raises(UserError, match="neither a baseline's tag nor a folder"):
         compare(str(tmp_path / "nowhere"), "old", sides[1])
+
+
+def test_diverged_seeds_are_named_beside_the_mean_of_those_that_did_not(tmp_path, sides):
+    ends = {("edvae", "digits", 1): ("train", "diverged", "loss is nan")}
+    made = MadeUp(
+        tmp_path / "c",
+        methods=("edvae", "dvae"),
+        stages=("train", "encode"),
+        ends=ends,
+        files=False,
+    )
+    lines = compare(str(made.write()), "old", sides[1])
+    edvae = next(
+        line for line in lines if (line.cell, line.metric) == ("EdVAE · digits · 64×8", "mse")
+    )
+    assert (edvae.seeds, edvae.diverged) == ((2, 3), (1, 0))
+    assert "2 (1 diverged) and 3 seeds" in text([edvae], "new", "old")
+
+
+def test_three_copies_of_one_seed_are_refused(tmp_path, sides):
+    folder = made_up(tmp_path / "c", [0.01, 0.01, 0.01])
+    rows = tables.read(folder, "metrics")
+    first = rows[rows["seed"] == 42].set_index(["method", "split", "metric"])["value"]
+    for path in (folder / "metrics").glob("*.parquet"):
+        frame = pd.read_parquet(path)
+        keys = frame.set_index(["method", "split", "metric"]).index
+        frame["value"] = first.reindex(keys).to_numpy()
+        frame.to_parquet(path)
+    with pytest.raises(UserError, match="are one training counted twice"):
+        compare(str(folder), "old", sides[1])

@@ -6,7 +6,16 @@ from xml.etree import ElementTree
 import pytest
 
 from collapsebench.check import output
-from collapsebench.check.verdicts import MISSING, OK, UNSURE, WORSE, Finding, exit_code, overall
+from collapsebench.check.verdicts import (
+    BETTER,
+    MISSING,
+    OK,
+    UNSURE,
+    WORSE,
+    Finding,
+    exit_code,
+    overall,
+)
 
 FINDINGS = [
     Finding(0, "edvae", OK, "271 numbers within 1e-05"),
@@ -71,3 +80,20 @@ def test_badge_has_the_shape_that_shields_reads(tmp_path):
     assert json.loads((tmp_path / "badge.json").read_text()) == {
         "schemaVersion": 1, "label": "numbers", "message": "ok", "color": "brightgreen",
     }  # fmt: skip
+
+
+def test_better_is_said_in_every_form_and_ends_well(tmp_path):
+    findings = [FINDINGS[0], Finding(2, "dVAE · mse", BETTER, "halved", {"change": -0.5})]
+    assert (overall(findings), exit_code(findings, "unsure")) == (BETTER, 0)
+    assert output.text(findings).splitlines()[1:] == [
+        "better            level 2  dVAE · mse: halved",
+        "better: 1 better, 1 ok",
+    ]
+    assert output.as_dict(findings, "unsure")["findings"][1]["verdict"] == "better"
+    assert output.github(findings) == "::notice title=better%3A dVAE · mse::halved"
+    output.junit(findings, tmp_path / "check.xml")
+    suite = ElementTree.parse(tmp_path / "check.xml").getroot()
+    assert suite.get("failures") == suite.get("errors") == suite.get("skipped") == "0"
+    assert suite.findtext("testcase/system-out") == "better: halved"
+    output.badge(findings, tmp_path / "badge.json")
+    assert json.loads((tmp_path / "badge.json").read_text())["message"] == "better"
