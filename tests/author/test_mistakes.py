@@ -8,23 +8,46 @@ from collapsebench.author import promises
 from collapsebench.job import trial
 from collapsebench.plan import registry
 
-FOLDER = Path(__file__).parent / "mistakes"
-MISTAKES = {
-    "float_tokens": (
-        "tensors used as indices must be long",
-        "float_tokens.py:50: return self.codebook",
-    ),
-    "changed_in_place": ("forward changed z_e in place", "changed_in_place.py:35: def forward"),
-    "loss_per_image": ("loss is (4,), must be 0-d", "loss_per_image.py:42: loss = "),
-    "no_embed": ("MyVQ must define embed(tokens)", "no_embed.py:23: class MyVQ"),
-    "wrong_shape": ("must match the size of tensor", "wrong_shape.py:41: commitment = "),
-}
+RIGHT = Path(__file__).with_name("own_method.py").read_text()
+LOOKUP = "        z_q = self.embed(tokens)\n"
+MISTAKES = {  # name -> what stands there, what is put in its place, what is said, the author's line
+    "float_tokens": ("*z_e.shape[2:])", "*z_e.shape[2:]).float()",
+                     "tensors used as indices must be long", "return self.codebook"),
+    "changed_in_place": ("        flat = ", "        z_e.mul_(0.5)\n        flat = ",
+                         "forward changed z_e in place", "def forward"),
+    "loss_per_image": ("mse_loss(z_q, z_e.detach())",
+                       'mse_loss(z_q, z_e.detach(), reduction="none").mean((1, 2, 3))',
+                       "loss is (4,), must be 0-d", "loss = "),
+    "no_embed": ("embed(", "look_up(",
+                 "MyVQ must define embed(tokens)", "class MyVQ"),
+    "wrong_shape": (LOOKUP, LOOKUP.replace(")\n", ").permute(0, 2, 3, 1)\n"),
+                    "must match the size of tensor", "commitment = "),
+}  # fmt: skip
+
+
+@pytest.fixture
+def written(tmp_path):
+    def write(name: str) -> tuple[str, str, str]:
+        """Path of a file with the mistake, what is said of it, and the author's line."""
+        right, wrong, sentence, line = MISTAKES[name]
+        assert right in RIGHT
+        path = tmp_path / f"{name}.py"
+        path.write_text(RIGHT.replace(right, wrong))
+        number = next(i for i, text in enumerate(path.read_text().splitlines(), 1) if line in text)
+        return str(path), sentence, f"{name}.py:{number}: {line}"
+
+    return write
+
+
+def test_the_quantizer_without_a_mistake_keeps_every_promise(tmp_path):
+    (tmp_path / "own.py").write_text(RIGHT)
+    assert not any(promises.run(registry.method_class(str(tmp_path / "own.py"))).values())
 
 
 @pytest.mark.parametrize("name", MISTAKES)
-def test_mistake_is_a_sentence_with_the_authors_line_and_the_rest_goes_on(name):
-    messages = promises.run(registry.method_class(str(FOLDER / f"{name}.py")))
-    sentence, line = MISTAKES[name]
+def test_mistake_is_a_sentence_with_the_authors_line_and_the_rest_goes_on(written, name):
+    path, sentence, line = written(name)
+    messages = promises.run(registry.method_class(path))
     broken = [message for message in messages.values() if message]
     assert list(messages) == list(promises.CHECKS)
     assert 0 < len(broken) < len(messages)
@@ -33,9 +56,10 @@ def test_mistake_is_a_sentence_with_the_authors_line_and_the_rest_goes_on(name):
 
 
 @pytest.mark.parametrize("name", ["float_tokens", "wrong_shape", "loss_per_image"])
-def test_run_tries_one_forward_before_anything_is_queued(tiny_job, name):
-    job = tiny_job(method=str(FOLDER / f"{name}.py"))
-    sentence, line = (part.replace("(4,)", "(2,)") for part in MISTAKES[name])
+def test_run_tries_one_forward_before_anything_is_queued(tiny_job, written, name):
+    path, sentence, line = written(name)
+    job = tiny_job(method=path)
+    sentence = sentence.replace("(4,)", "(2,)")
     (said,) = trial.mistakes([job, job])
     assert sentence in said
     assert line in said
