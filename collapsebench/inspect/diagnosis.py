@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from collapsebench import metrics
-from collapsebench.causes import Cause, Evidence, collapsing, findings
 from collapsebench.inspect.counting import Use
 from collapsebench.inspect.remedies import NO_ROWS, REMEDIES, Effect, Remedy, effects
 from collapsebench.monitor import history
+from collapsebench.monitor.causes import Cause, Evidence, collapsing, findings
 from collapsebench.quantities import percent
 
 HEALTHY = "no diagnosis"

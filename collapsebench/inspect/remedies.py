@@ -10,7 +10,8 @@ from typing import Any
 
 import pandas as pd
 
-from collapsebench import causes, stats
+from collapsebench import stats
+from collapsebench.monitor import causes
 from collapsebench.results import baselines, tables
 
 NO_ROWS = "no rows on this"

@@ -13,8 +13,8 @@ from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
-from collapsebench.causes import collapsing
 from collapsebench.launch.tasks import Task
+from collapsebench.monitor.causes import collapsing
 from collapsebench.plan.job import Job
 from collapsebench.quantities import live
 from collapsebench.results.folder import job_folder, progress

@@ -10,7 +10,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from collapsebench.causes import Evidence
+from collapsebench.monitor.causes import Evidence
 from collapsebench.results.tables import replace_atomically
 from collapsebench.settings import UserError
 

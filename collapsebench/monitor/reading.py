@@ -7,9 +7,9 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from collapsebench import metrics
-from collapsebench.causes import Cause, Evidence, findings
 from collapsebench.metrics import Counts
 from collapsebench.monitor import bits
+from collapsebench.monitor.causes import Cause, Evidence, findings
 
 UNSURE = "too few tokens to tell"  # of ``metrics.verdict``, where there is no token
 INPUTS = ("z_e_variance", "z_e_effective_rank")  # of the evidence, printed with the metrics

@@ -73,7 +73,7 @@ def test_without_rows_of_both_there_is_no_effect(tmp_path):
 
 
 def test_every_cause_has_remedies():
-    from collapsebench.causes import CAUSES
+    from collapsebench.monitor.causes import CAUSES
 
     assert set(remedies.REMEDIES) == set(CAUSES)
 

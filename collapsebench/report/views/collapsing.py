@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collapsebench.causes import COLLAPSING, collapsing
+from collapsebench.monitor.causes import COLLAPSING, collapsing
 from collapsebench.report import sections
 from collapsebench.report.data import ReportData
 from collapsebench.report.rows import JobRow

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from collapsebench.causes import CAUSES, UNEXPLAINED, Evidence, collapsing, findings
+from collapsebench.monitor.causes import CAUSES, UNEXPLAINED, Evidence, collapsing, findings
 
 HEALTHY = Evidence(
     codebook_size=64, tokens=6400, verdict="healthy", top_share=0.05, dead=2, never_chosen=1,
