@@ -151,7 +151,7 @@ class Quantizer(nn.Module):
 
     def reconstruction_loss(self, x_hat: Tensor, x: Tensor) -> Tensor:
         """0-d; the mean squared error per element unless the method defines another."""
-        return functional.mse_loss(x_hat, x)
+        return functional.mse_loss(x_hat, x.to(x_hat.dtype))
 
     def posterior(self, z_e: Tensor) -> Tensor | None:
         """Token probabilities (B, K, H, W) given the encoder output; None if deterministic."""

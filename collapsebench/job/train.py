@@ -144,7 +144,7 @@ def fit(
             window += torch.stack([loss, reconstruction, functional.mse_loss(x_hat, x)])
         state.step += 1
 
-        # Write a point of the curve: the only place that waits for the device.
+        # Write a point of the curve: the only place where the trainer waits for the device.
         if state.step % every == 0 or state.step == settings.steps:
             count = state.step % every or every
             values = dict(zip(WINDOW, (window / count).tolist(), strict=True))
