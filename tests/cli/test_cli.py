@@ -1,4 +1,4 @@
-"""The command line as a person meets it, in processes of its own."""
+"""The command line as a person meets it."""
 
 import json
 import os
@@ -8,27 +8,48 @@ import time
 
 import pytest
 
+from collapsebench.cli import main
 from collapsebench.results import tables
 from tests.conftest import tiny_grid
 
 
 @pytest.fixture
-def call(tmp_path, data_root):
-    """``call("run", "--grid", "tiny.toml")`` -> the finished process, in a folder of its own."""
+def folder(tmp_path, data_root, monkeypatch):
+    """A folder of its own with a grid in it, where commands are called."""
     (tmp_path / "tiny.toml").write_text(tiny_grid("dvae", steps=6))
-    environment = os.environ | {"COLLAPSEBENCH_DATA": str(data_root), "COLUMNS": "200"}
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLLAPSEBENCH_DATA", str(data_root))
+    monkeypatch.setenv("COLUMNS", "200")
+    with open(os.devnull) as nothing:
+        monkeypatch.setattr(sys, "stdin", nothing)
+        yield tmp_path
 
-    def run(*arguments, **options):
-        return subprocess.run(
-            [sys.executable, "-m", "collapsebench", *arguments],
-            cwd=tmp_path, env=environment, capture_output=True, text=True, **options,
-        )  # fmt: skip
+
+@pytest.fixture
+def call(folder, capfd, monkeypatch):
+    """``call("run", "--grid", "tiny.toml")`` -> exit code and what was printed, in this process."""
+
+    def run(*arguments):
+        monkeypatch.setattr(sys, "argv", ["collapsebench", *arguments])
+        capfd.readouterr()
+        returncode = 0
+        try:
+            main()
+        except SystemExit as ended:
+            returncode = ended.code
+        return subprocess.CompletedProcess(arguments, returncode, *capfd.readouterr())
 
     return run
 
 
+def outside(*arguments):
+    """The same in a process of its own."""
+    command = [sys.executable, "-m", "collapsebench", *arguments]
+    return subprocess.run(command, capture_output=True, text=True)
+
+
 def test_a_grid_runs_once_and_then_has_nothing_to_do(call, tmp_path):
-    first = call("run", "--grid", "tiny.toml")
+    first = outside("run", "--grid", "tiny.toml")
     assert first.returncode == 0, first.stdout + first.stderr
     assert "tiny: 2 of 2 jobs complete" in first.stdout
     assert len(tables.read(tmp_path / "results", "runs")) == 4
@@ -68,11 +89,8 @@ def test_debug_raises_where_it_broke(call, tmp_path):
     call("new-method", "my_vq")
     path = tmp_path / "my_vq.py"
     path.write_text(path.read_text().replace("channels_last(z_e)", "channels_last(z_f)"))
-    ended = call("run", "--grid", "tiny.toml", "-m", "my_vq.py", "--debug")
-    assert ended.returncode == 1
-    assert ended.stderr.rstrip().endswith(
-        "NameError: name 'z_f' is not defined. Did you mean: 'z_e'?"
-    )
+    with pytest.raises(NameError, match="name 'z_f' is not defined"):
+        call("run", "--grid", "tiny.toml", "-m", "my_vq.py", "--debug")
 
 
 def test_a_new_method_keeps_the_contract(call):
@@ -127,7 +145,7 @@ def test_bad_input_is_one_line_and_exit_code_2(call, arguments, message):
 
 
 def test_missing_data_and_cost_are_said_before_anything_starts(call, tmp_path):
-    ended = call("run", "--grid", "codebook_size", stdin=subprocess.DEVNULL)
+    ended = call("run", "--grid", "codebook_size")
     assert ended.returncode == 2
     assert "180 jobs: 60 cells × 3 seeds" in ended.stdout
     assert "missing: CIFAR10" in ended.stdout
@@ -136,7 +154,7 @@ def test_missing_data_and_cost_are_said_before_anything_starts(call, tmp_path):
 
 
 def test_an_expensive_run_without_a_terminal_is_not_started(call, tmp_path):
-    ended = call("run", "--grid", "codebook_size", "-d", "digits", stdin=subprocess.DEVNULL)
+    ended = call("run", "--grid", "codebook_size", "-d", "digits")
     assert ended.returncode == 2
     assert "add -y to accept this cost" in ended.stdout
     assert not (tmp_path / "results" / "jobs").exists()
