@@ -29,6 +29,7 @@ TINY = {
     "score.protocol": "tiny",
     "score.extractor": "cb-randconv-v1",
 }
+FEW = str(Path(__file__).with_name("few_digits.py"))
 ALL = ("train", "encode", "prior", "sample", "score")
 
 
@@ -41,7 +42,7 @@ stages = ["train", "encode"]
 
 [axes]
 method = ["vq_vae", "{beside}"]
-dataset = ["digits"]
+dataset = ["{FEW}"]
 codebook_size = [8]
 code_dim = [4]
 
@@ -76,9 +77,7 @@ def tiny_job(data_root: Path):
         codebook_size: int = 16,
         **settings: object,
     ) -> Job:
-        point = Point(
-            method, "", "digits", codebook_size, 4, seed, TINY | settings, tuple(settings)
-        )
+        point = Point(method, "", FEW, codebook_size, 4, seed, TINY | settings, tuple(settings))
         return resolve.resolve(point, stages, "demo", data_root)
 
     return make

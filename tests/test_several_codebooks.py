@@ -25,7 +25,7 @@ from collapsebench.plan.grid import Point
 from collapsebench.report.data import ReportData
 from collapsebench.report.views import codebook_table, each_codebook, rank_frequency, table1
 from collapsebench.results import status, tables
-from tests.conftest import TINY, tiny_grid
+from tests.conftest import FEW, TINY, tiny_grid
 from tests.report.made_up import MadeUp
 
 SIZE = 8
@@ -206,7 +206,7 @@ def test_while_it_trains_the_worst_codebook_shows(place):
 
 
 def test_status_shows_the_worst_codebook_of_a_running_job(place, tmp_path, data_root, workspace):
-    point = Point(str(place / "dead_last.py"), "", "digits", SIZE, 4, 1, TINY | {"train.steps": 4})
+    point = Point(str(place / "dead_last.py"), "", FEW, SIZE, 4, 1, TINY | {"train.steps": 4})
     job = resolve.resolve(point, ("train",), "demo", data_root)
     tables.write_json(tmp_path / "grids" / "g.json", {"jobs": [asdict(job)]})
     work, seen = workspace(job, tmp_path), []

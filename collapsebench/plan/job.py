@@ -25,7 +25,7 @@ class Job:
         stage_ids: stage -> id, for the wanted stages.
         settings: group -> field -> value, all resolved: method, network and ``settings.GROUPS``.
         code: what vouches for method and network: an implementation number, or name@source-hash.
-        files: method and network files given by path, copied beside job.json when queued.
+        files: kind -> a user's method, network or dataset file; of a queued job, the copy there.
     """
 
     job_id: str
@@ -54,7 +54,9 @@ class Job:
             UserError: no job.json, or one that this version cannot read.
         """
         try:
-            return cls(**json.loads((folder / JOB).read_text(encoding="utf-8")))
+            job = cls(**json.loads((folder / JOB).read_text(encoding="utf-8")))
+            files = {kind: str(folder / Path(name).name) for kind, name in job.files.items()}
+            return replace(job, files=files)
         except FileNotFoundError:
             raise UserError(f"{folder} is not a job's folder: it has no {JOB}") from None
         except (ValueError, TypeError) as error:
@@ -64,9 +66,9 @@ class Job:
         """Writes job.json and the copies of user files that will run; returns the folder."""
         folder = job_folder(results, self.job_id)
         folder.mkdir(parents=True, exist_ok=True)
-        files = {kind: str(folder / Path(source).name) for kind, source in self.files.items()}
+        files = {kind: Path(source).name for kind, source in self.files.items()}
         for kind, source in self.files.items():
-            target = Path(files[kind])
+            target = folder / files[kind]
             if not (target.is_file() and filecmp.cmp(source, target, shallow=False)):
                 tables.replace_atomically(target, partial(shutil.copyfile, source), Path.stat)
         tables.write_json(folder / JOB, dataclasses.asdict(replace(self, files=files)))

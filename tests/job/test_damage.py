@@ -9,7 +9,7 @@ import pytest
 from collapsebench.job import runner
 from collapsebench.launch import tasks
 from collapsebench.results import folder, runs, tables
-from tests.conftest import ALL
+from tests.conftest import ALL, FEW
 
 
 @pytest.fixture(scope="module")
@@ -20,7 +20,7 @@ def whole(tmp_path_factory, data_root):
     from collapsebench.plan.job import Job
     from tests.conftest import TINY
 
-    point = Point("gs_vq_vae", "", "digits", 16, 4, 42, TINY)
+    point = Point("gs_vq_vae", "", FEW, 16, 4, 42, TINY)
     job = resolve.resolve(point, ALL, "demo", data_root)
     results = tmp_path_factory.mktemp("results")
     run(Job.load(job.queue(results)), results, data_root)

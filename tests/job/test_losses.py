@@ -20,18 +20,18 @@ from collapsebench.report.tables import Table
 from collapsebench.report.views import table1
 from collapsebench.results import claims, folder, grids, status, tables
 from collapsebench.settings import MODEL, PRIOR, SAMPLES, UserError, tokens_file
-from tests.conftest import ALL, TINY
+from tests.conftest import ALL, FEW, TINY
 
 GRID = {"title": "", "reproduces": [], "scale": "demo", "scale_note": "", "stages": list(ALL),
         "command": "collapsebench run --grid g"}  # fmt: skip
-TIMED = (folder.LOG, folder.PROGRESS, folder.STATUS)  # and the rows of runs
+OWN = (folder.LOG, folder.PROGRESS, folder.STATUS, folder.JOB)  # of a time or place
 
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory, data_root):
     """(results, job) of a job that went through all five stages."""
     results = tmp_path_factory.mktemp("whole")
-    point = Point("gs_vq_vae", "", "digits", 16, 4, 42, TINY)
+    point = Point("gs_vq_vae", "", FEW, 16, 4, 42, TINY)
     job = resolve.resolve(point, ALL, "demo", data_root)
     assert run(results, job, data_root) == "done"
     return results, job
@@ -61,7 +61,7 @@ def files(results, table="*"):
 def kept(results, job):
     """File name -> content, of what a job's stages left."""
     place = folder.job_folder(results, job.job_id)
-    found = (p for p in place.iterdir() if p.is_file() and p.name not in TIMED)
+    found = (p for p in place.iterdir() if p.is_file() and p.name not in OWN)
     return {p.name: p.read_bytes() for p in found if not p.name.startswith("claim-")}
 
 
@@ -165,7 +165,7 @@ def test_status_and_report_say_that_rows_are_lost(harmed):
     ]
     (table,) = (table for table in table1.build(data) if isinstance(table, Table))
     assert table.todo == [
-        "Not complete: digits. Run: collapsebench run --grid g -d digits -m gs_vq_vae"
+        "Not complete: few_digits. Run: collapsebench run --grid g -d few_digits -m gs_vq_vae"
     ]
     assert "rows lost in 1/1" in str(table.rows[0].cells[0].parts["note"])
 
@@ -289,9 +289,9 @@ def test_each_split_has_the_likelihood_of_its_own_tokens(whole):
     frame = tables.read(results, "metrics")
     rows = frame[frame["stage"] == "prior"].set_index(["split", "metric"])
     settings = job.group("prior")
-    network = prior.PixelSNAIL(16, 8, 8, settings)
+    network = prior.PixelSNAIL(16, 4, 4, settings)
     network.load_state_dict(load_file(place / PRIOR))
-    for split, count in (("train", 1297), ("val", 250), ("test", 250)):
+    for split, count in (("train", 200), ("val", 40), ("test", 130)):
         tokens = np.load(place / tokens_file(split))
         nll = prior.nll(network, tokens, batch_size=50, device=torch.device("cpu"))
         entropy = metrics.entropy(np.bincount(tokens.ravel(), minlength=16))

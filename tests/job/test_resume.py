@@ -13,7 +13,7 @@ import pytest
 
 from collapsebench.job.process import EXIT_CODES, TAKEN
 from collapsebench.results import claims, tables
-from tests.conftest import ALL
+from tests.conftest import ALL, FEW
 from tests.launch.jobs_at_work import assert_committed_once, ended, numbers, start
 
 LONGER = {"train.steps": 150, "prior.epochs": 4}
@@ -26,7 +26,7 @@ def whole(tmp_path_factory, data_root):
     from collapsebench.plan.grid import Point
     from tests.conftest import TINY
 
-    point = Point("gs_vq_vae", "vqvae", "digits", 8, 4, 1, TINY | LONGER)
+    point = Point("gs_vq_vae", "vqvae", FEW, 8, 4, 1, TINY | LONGER)
     job = resolve.resolve(point, ALL, "demo", data_root)
     results = tmp_path_factory.mktemp("whole")
     assert ended(start(job.queue(results), data_root)) == 0

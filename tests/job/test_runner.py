@@ -17,7 +17,7 @@ from collapsebench.job import runner, stages
 from collapsebench.job.order import Order
 from collapsebench.plan.job import Job
 from collapsebench.results import claims, tables
-from tests.conftest import ALL
+from tests.conftest import ALL, FEW
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +29,7 @@ def finished(tmp_path_factory, data_root):
     from tests.conftest import TINY
 
     results = tmp_path_factory.mktemp("results")
-    job = resolve.resolve(Point("gs_vq_vae", "", "digits", 16, 4, 42, TINY), ALL, "demo", data_root)
+    job = resolve.resolve(Point("gs_vq_vae", "", FEW, 16, 4, 42, TINY), ALL, "demo", data_root)
     order = Order(data_root=data_root)
     workspace = Workspace(job, job.queue(results), results, torch.device("cpu"), 1, order)
     assert runner.run(workspace) == "done"
@@ -162,7 +162,7 @@ def test_the_trained_model_can_be_loaded_from_python(finished, monkeypatch, data
     model = collapsebench.load(job.job_id[:10], results)
     tokens = np.load(results / "jobs" / job.job_id / "tokens-test.npy")
     decoded = model.images(torch.from_numpy(tokens[:2].astype(np.int64)))
-    assert decoded.shape == (2, 3, 32, 32)
+    assert decoded.shape == (2, 3, 16, 16)
     assert len(collapsebench.load_results(results, "runs")) >= 5
 
 
@@ -222,9 +222,7 @@ class Mine(Quantizer):
 """
     path = tmp_path / "mine.py"
     path.write_text(text)
-    job = resolve.resolve(
-        Point(str(path), "", "digits", 16, 4, 1, TINY), ALL[:2], "demo", data_root
-    )
+    job = resolve.resolve(Point(str(path), "", FEW, 16, 4, 1, TINY), ALL[:2], "demo", data_root)
     work = workspace(job, tmp_path / "results")
     return runner.run(work), work, tables.read(tmp_path / "results", "runs")
 
@@ -290,7 +288,7 @@ def test_four_codebooks_go_through_all_stages(tmp_path, tiny_job, workspace):
     folder = tmp_path / "jobs" / job.job_id
     tokens, drawn = (np.load(folder / f"{name}.npy") for name in ("tokens-test", "sample_tokens"))
     assert np.load(folder / "codebook.npy").shape == (4, 16, 4)
-    assert (tokens.shape[1:], drawn.shape) == ((8, 8, 4), (256, 8, 8, 4))
+    assert (tokens.shape[1:], drawn.shape) == ((4, 4, 4), (256, 4, 4, 4))
     codes = tables.read(tmp_path, "codes").query("split == 'test'").set_index("codebook")["counts"]
     assert [list(codes[q]) for q in range(4)] == [
         metrics.counts(tokens[..., q], 16).tolist() for q in range(4)

@@ -1,5 +1,7 @@
+import filecmp
 import json
 import time
+from dataclasses import replace
 
 import pytest
 
@@ -8,6 +10,7 @@ from collapsebench.plan.grid import Point
 from collapsebench.plan.job import Job
 from collapsebench.results import tables
 from collapsebench.settings import STAGES, UserError
+from tests.conftest import FEW
 
 PAPER_POINT = Point("edvae", "", "cifar10", 512, 16, 42)
 
@@ -217,3 +220,13 @@ def test_a_thousand_points_resolve_in_seconds():
     assert (
         time.process_time() - began < 2.0
     )  # 1 000 points; the measured figure is in tests/workspace
+
+
+def test_a_results_folder_can_be_moved_with_the_users_files_in_it(tmp_path):
+    job = resolve.resolve(Point("vq_vae", "", FEW, 16, 4, 1), STAGES, "demo", tmp_path)
+    job.queue(tmp_path / "here")
+    (tmp_path / "here").rename(tmp_path / "there")
+    place = tmp_path / "there" / "jobs" / job.job_id
+    moved = Job.load(place)
+    assert moved == replace(job, files={"dataset": str(place / "few_digits.py")})
+    assert filecmp.cmp(FEW, moved.files["dataset"], shallow=False)
