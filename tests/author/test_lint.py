@@ -77,7 +77,7 @@ def test_two_processes_are_told_apart_by_their_averages(name, verdict):
 
 @pytest.mark.parametrize("name", registry.names("methods"))
 def test_shipped_method_has_no_fault(name, monkeypatch):
-    assert not found(LintRequest(name), monkeypatch, FEW).faults
+    assert not found(LintRequest(name), monkeypatch, FEW[:1]).faults
 
 
 @pytest.mark.slow
