@@ -164,20 +164,20 @@ class Table:
         )
         return sorted(names, key=lambda name: PARTS.index(name) if name in PARTS else -1)
 
-    def flat(self) -> Iterator[tuple[list[str], list[Part], Cell]]:
-        """(labels, values, cell) of every printed line; ``head`` names them.
+    def flat(self) -> Iterator[tuple[list[str], list[Part], list[Cell]]]:
+        """(labels, values, cells) of every printed line; ``head`` names labels and values.
 
-        The cell is the one that the line is about, an empty one where it is about several.
+        The first values are the main parts of the cells.
         """
         if not self.tall:
             for row in self.rows:
-                yield [row.label], [cell.main for cell in row.cells], Cell()
+                yield [row.label], [cell.main for cell in row.cells], list(row.cells)
             return
         names = self.part_names()
         for column, heading in enumerate(self.columns):
             for row in self.rows:
                 cell = row.cells[column]
-                yield [heading, row.label], [cell.parts.get(n, "") for n in names], cell
+                yield [heading, row.label], [cell.parts.get(n, "") for n in names], [cell]
 
     def head(self) -> tuple[list[str], list[str]]:
         """Headings of ``flat``: of the labels, of the values."""
@@ -221,10 +221,11 @@ def to_markdown(table: Table) -> str:
     head = [*labels, *values]
     rule = ["---"] * len(labels) + ["---:"] * len(values)
     lines = [head, rule]
-    for names, parts, cell in table.flat():
+    for names, parts, cells in table.flat():
         texts = [_markdown(str(part)) for part in parts]
-        if cell.bold or cell.mark:
-            texts[0] = f"**{cell.marked}**" if cell.bold else cell.marked
+        for i, cell in enumerate(cells):
+            if cell.bold or cell.mark:
+                texts[i] = f"**{cell.marked}**" if cell.bold else cell.marked
         lines.append([*map(_markdown, names), *texts])
     body = "\n".join("| " + " | ".join(line) + " |" for line in lines)
     notes = "".join(f"\n- {note}" for note in (*table.notes, *table.todo))
@@ -297,13 +298,14 @@ def to_terminal(table: Table) -> RichTable:
     for name in values:
         shown.add_column(name, justify="right")
     last = ""
-    for names, parts, cell in table.flat():
+    for names, parts, cells in table.flat():
         if table.tall and last not in ("", names[0]):
             shown.add_section()
         last = names[0]
         texts = [Text(str(part)) for part in parts]
-        if cell.bold or cell.mark:
-            texts[0] = Text(cell.marked, "bold" if cell.bold else "")
+        for i, cell in enumerate(cells):
+            if cell.bold or cell.mark:
+                texts[i] = Text(cell.marked, "bold" if cell.bold else "")
         shown.add_row(*map(Text, names), *texts)
     return shown
 
