@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: demo test test-slow check check-numbers fix bench clean
+.PHONY: demo test test-slow check check-numbers fix sample bench clean
 
 demo: $(INSTALLED)  ## six methods on built-in data, then the report
 	$(BIN)/collapsebench run --grid demo -y
@@ -31,6 +31,9 @@ check-numbers: $(INSTALLED)  ## small trainings against the frozen ones: levels 
 fix: $(INSTALLED)  ## what can be mended by itself
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+
+sample: $(INSTALLED)  ## the pages of reports/sample and README's figure, from frozen rows
+	$(BIN)/python -m tests.sample
 
 bench: $(INSTALLED)  ## speeds, on an idle machine; writes tests/speed/results.json
 	$(BIN)/python -m tests.speed

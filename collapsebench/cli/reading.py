@@ -21,8 +21,8 @@ def report(
     out: Annotated[Path, typer.Option("--out", "-o", help="Where to.")] = Path("reports"),
     baselines: Annotated[Path | None, typer.Option(help="Else ./baselines, then ours.")] = None,
     to: Annotated[
-        str, typer.Option(help="html,md,csv,latex or term.")
-    ] = "html,md,csv,latex",
+        str, typer.Option(help="html,figures,md,csv,latex or term.")
+    ] = "html,figures,md,csv,latex",
     no_images: Annotated[bool, typer.Option("--no-images", help="A smaller page.")] = False,
     bundle: Annotated[bool, typer.Option("--bundle", help="Everything to pass on.")] = False,
     all_: Annotated[bool, typer.Option("--all", help="Older versions of user files too.")] = False,

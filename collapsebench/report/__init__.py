@@ -22,7 +22,8 @@ from collapsebench.settings import UserError, did_you_mean
 
 FORMATS = {"md": tables.to_markdown, "csv": tables.to_csv, "latex": tables.to_latex}
 SUFFIXES = {"md": "md", "csv": "csv", "latex": "tex"}
-ALL = ("html", *FORMATS)
+ALL = ("html", "figures", *FORMATS)
+FIGURES = "figures"  # their folder, beside the page
 
 
 def build(
@@ -36,7 +37,7 @@ def build(
     bundle: bool = False,
     only_current: bool = True,
 ) -> Path:
-    """Writes ``out/<grid>/``: index.html, tables/, figures/; returns the path of index.html.
+    """Writes ``out/<grid>/``: index.html, tables/, figures/; returns the page, or the folder.
 
     Args:
         grid: name of a grid that was run in ``results``.
@@ -44,7 +45,8 @@ def build(
         out: folder for reports.
         baselines: folder of published and frozen numbers; None looks in ./baselines, then in ours.
         images: whether reconstructions and samples are shown.
-        to: which of "html", "md", "csv", "latex" to write; figures come with html and latex.
+        to: which of "html", "figures" (PDF, PNG), "md", "csv", "latex" to write; a page leads to
+            its figures' files where they are written with it.
         bundle: also write bundle.zip: rows as one parquet file, tables, protocols, references.
         only_current: leave out rows of earlier versions of a method's file or settings.
 
@@ -64,15 +66,16 @@ def _write(data: ReportData, folder: Path, images: bool, to: Sequence[str], bund
         folder.mkdir(parents=True, exist_ok=True)
         apply_style()
         blocks = collect(data, without=() if images else sections.PICTURES)
-        if {"html", "latex"} & set(to):
-            _write_figures(blocks, folder / "figures")
+        if "figures" in to:
+            _write_figures(blocks, folder / FIGURES)
         _write_tables(blocks, folder / "tables", to)
         index = folder / "index.html"
         if "html" in to:
-            index.write_text(page.render(data, blocks), encoding="utf-8")
+            files = FIGURES if "figures" in to else ""
+            index.write_text(page.render(data, blocks, files), encoding="utf-8")
     if bundle:
         bundles.write(data, blocks, folder / "bundle.zip")
-    return index
+    return index if "html" in to else folder
 
 
 def build_all(
@@ -85,7 +88,9 @@ def build_all(
     bundle: bool = False,
     only_current: bool = True,
 ) -> Path:
-    """A report of every grid found, and ``out/index.html`` that leads to them; returns its path.
+    """A report of every grid found, and ``out/index.html`` that leads to their pages.
+
+    Returns its path, or ``out`` where no pages are written.
 
     Raises:
         UserError: no grid was run in ``results``, or as ``build``.
@@ -96,6 +101,8 @@ def build_all(
             data = ReportData(name, results, baselines, only_current)
             _write(data, out / name, images, to, bundle)
             entries.append(page.entry(data))
+    if "html" not in to:
+        return out
     index = out / "index.html"
     index.write_text(page.render_index(entries), encoding="utf-8")
     return index

@@ -47,11 +47,17 @@ class Tile:
     tone: str = ""
 
 
-def render(data: ReportData, blocks: Blocks) -> str:
-    """The page of one grid."""
+def render(data: ReportData, blocks: Blocks, files: str = "") -> str:
+    """The page of one grid.
+
+    Args:
+        data: the grid's rows.
+        blocks: what is on it.
+        files: the folder of its figures' files as seen from the page, "" if there are none.
+    """
     return _template("page.html.j2").render(
         title=data.grid["title"], name=data.name, scale=scale_words(data), ran_words=what_ran(data),
-        facts=facts(data), tiles=tiles(data, blocks), sections=blocks.sections,
+        facts=facts(data), tiles=tiles(data, blocks), sections=blocks.sections, files=files,
         symbols={look: f"sign-{i}" for i, look in enumerate(looks(blocks))},
     )  # fmt: skip
 

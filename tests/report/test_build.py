@@ -166,6 +166,20 @@ def test_images_and_formats_can_be_left_out(small, page):
     assert not (small / "o/demo/tables").exists()
 
 
+def test_a_page_leads_to_the_files_that_are_written_with_it(small, page):
+    leads = re.findall(r'href="(figures/[^"]+)"', page.read_text())
+    assert len(leads) > 20
+    assert [lead for lead in leads if not (page.parent / lead).is_file()] == []
+    assert "figures/" not in (small / "o/demo/index.html").read_text()
+    assert not (small / "o/demo/figures").exists()
+
+
+def test_the_path_that_is_returned_exists(results, tmp_path):
+    assert report.build("tables", results, tmp_path, to=["md"]) == tmp_path / "tables"
+    assert report.build_all(results, tmp_path, to=["csv"]) == tmp_path
+    assert list(tmp_path.rglob("*.html")) == []
+
+
 def test_the_scales_note_is_on_every_page(small, capsys):
     note = "orderings are not known to predict the paper"
     index = (small / "o/index.html").read_text()

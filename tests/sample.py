@@ -1,0 +1,51 @@
+"""``python -m tests.sample``: the pages of reports/sample and README's figure, from frozen rows."""
+
+import shutil
+import tempfile
+from pathlib import Path
+
+import matplotlib
+
+from collapsebench import report
+from collapsebench.report.data import ReportData
+from collapsebench.report.style import apply_style
+from collapsebench.report.views import fig6_size
+
+ROOT = Path(__file__).parent.parent
+FOLDER = ROOT / "reports" / "sample"
+PAGES = {  # file -> grid and tag of its rows
+    "index.html": ("codebook_size", "demo"),
+    "cifar10_5k_short.html": ("tables", "cifar10_5k_short"),
+}
+TABLE = "table1.md"  # of the first page
+
+
+def rows(tag):
+    return ROOT / "baselines" / tag
+
+
+def write(folder):
+    """Every file of the sample."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, (grid, tag) in PAGES.items():
+        with tempfile.TemporaryDirectory() as built:
+            page = report.build(grid, rows(tag), Path(built), to=("html", "md"))
+            shutil.copy(page, folder / name)
+            if name == "index.html":
+                shutil.copy(page.parent / "tables" / TABLE, folder / TABLE)
+    draw(folder)
+
+
+def draw(folder):
+    """README's figure, as a file for web pages."""
+    grid, tag = PAGES["index.html"]
+    with matplotlib.rc_context(), tempfile.TemporaryDirectory() as drawn:
+        apply_style()
+        (figure,) = fig6_size.build(ReportData(grid, rows(tag)))
+        figure.save(Path(drawn))
+        shutil.copy(Path(drawn) / f"{figure.stems()['relative']}.png", folder / "fig6_size.png")
+
+
+if __name__ == "__main__":
+    write(FOLDER)
+    print(f"written: {FOLDER.relative_to(ROOT)}")
