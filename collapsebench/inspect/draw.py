@@ -8,6 +8,7 @@ from typing import Any
 import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.colors import to_hex
 from numpy.typing import NDArray
 from scipy import stats
 
@@ -15,15 +16,17 @@ from collapsebench.inspect import Inspection
 from collapsebench.inspect.counting import Use
 from collapsebench.inspect.vectors import Geometry
 from collapsebench.quantities import percent
-from collapsebench.report.palette import METHODS
+from collapsebench.report import style
+from collapsebench.report.palette import METHODS, Look
 from collapsebench.report.style import COLUMN, INK, PAGE, QUIET, Drawing, legend, panels
 
 HEIGHT = 2.3  # inches of a panel
 PANEL = 1.6  # inches of a small panel of several
 COLUMNS = 4  # small panels in a row
 CURVE_POINTS = 300  # of a rank-frequency curve, even on a logarithmic axis
-BLUE, RED = METHODS["vq_vae_ema"].color, METHODS["dvae"].color
+MEASURED, DEAD = METHODS["vq_vae_ema"], METHODS["dvae"]
 COLORMAP = "viridis"
+LIGHTEST = 0.55  # of the colour map, that can be told from white
 
 
 def figures(inspection: Inspection) -> dict[str, Drawing]:
@@ -41,7 +44,7 @@ def ranks(uses: list[Use]) -> Drawing:
     """Share of the tokens by rank of the code, beside uniform use and Zipf's law."""
     drawing, axes = panels(1, 1, HEIGHT, COLUMN)
     ax = axes[0, 0]
-    for use, color in zip(uses, _colors(len(uses)), strict=True):
+    for use, color in zip(uses, _colors(ax, len(uses)), strict=True):
         rank = _spread(len(use.counts))
         shares = np.sort(use.counts)[::-1][rank - 1] / use.counts.sum()
         _positive(ax, rank, shares, color, "measured")
@@ -61,7 +64,7 @@ def seen(uses: list[Use]) -> Drawing:
     """Perplexity of the first tokens of the file, beside what uniform use would give."""
     drawing, axes = panels(1, 1, HEIGHT, COLUMN)
     ax = axes[0, 0]
-    for use, color in zip(uses, _colors(len(uses)), strict=True):
+    for use, color in zip(uses, _colors(ax, len(uses)), strict=True):
         ax.plot(use.seen, use.seen_perplexity, color=color, label="measured")
     for use in _sizes(uses):
         ax.plot(use.seen, use.seen_ceiling, color=INK, ls="--", label="uniform use")
@@ -83,7 +86,7 @@ def positions(inspection: Inspection) -> Drawing:
         "group of positions" if values.shape[1] < math.prod(shape) else "position",
     )
     if len(uses) == 1:
-        ax.plot(values[0], color=BLUE, label="measured")
+        ax.plot(values[0], color=_colors(ax, 1)[0], label="measured")
         for use in _sizes(uses):
             ax.axhline(use.position_ceiling, color=INK, ls="--", label="uniform use")
         ax.set(xlabel=place, ylabel="perplexity")
@@ -105,12 +108,14 @@ def codes(uses: list[Use], geometries: list[Geometry]) -> Drawing:
     drawing, axes = _small(len(uses))
     for q, (ax, use, g) in enumerate(zip(axes, uses, geometries, strict=True)):
         alive = use.counts[g.shown] > 0
-        for mask, color, label in ((alive, BLUE, "used"), (~alive, RED, "dead")):
+        for mask, look, marker, label in (
+            (alive, MEASURED, "o", "used"), (~alive, DEAD, "x", "dead"),
+        ):  # fmt: skip
             if not mask.any():
                 continue
             ax.plot(
-                *g.plane[mask].T, ls="", marker="o", markersize=2, markeredgewidth=0,
-                color=color, alpha=0.7, label=label, rasterized=True,
+                *g.plane[mask].T, ls="", marker=marker, markersize=2, markeredgewidth=0.5,
+                color=look.color, label=label, rasterized=True,
             )  # fmt: skip
         ax.set(xlabel=f"{percent(g.explained, 0)} of the variance", xticks=[], yticks=[])
         ax.spines[:].set_visible(False)
@@ -123,7 +128,7 @@ def nearest(geometries: list[Geometry]) -> Drawing:
     """How far the nearest other code is: cumulative share of the codes."""
     drawing, axes = panels(1, 1, HEIGHT, COLUMN)
     ax = axes[0, 0]
-    for g, color in zip(geometries, _colors(len(geometries)), strict=True):
+    for g, color in zip(geometries, _colors(ax, len(geometries)), strict=True):
         ax.ecdf(g.nearest, color=color)
     ax.set(xlabel="distance to the nearest other code", ylabel="share of the codes")
     ax.set_xlim(left=0)
@@ -174,10 +179,12 @@ def _positive(
     ax.plot(x[y > 0], y[y > 0], color=color, ls=line, label=label)  # a log axis has no zero
 
 
-def _colors(count: int) -> list[Any]:
-    if count == 1:
-        return [BLUE]
-    return list(matplotlib.colormaps[COLORMAP](np.linspace(0.0, 0.9, count)))
+def _colors(ax: Axes, count: int) -> list[str]:
+    """Those of codebooks, from dark to light; the drawing then knows them, for the dark page."""
+    tones = matplotlib.colormaps[COLORMAP](np.linspace(0, LIGHTEST, count))
+    looks = [MEASURED] if count == 1 else [Look(to_hex(tone), "") for tone in tones]
+    style.drawing(ax).looks.update(looks)
+    return [look.color for look in looks]
 
 
 def _few(count: int) -> list[int]:

@@ -49,7 +49,9 @@ def write_html(inspection: Inspection, path: Path) -> None:
 
     with matplotlib.rc_context():
         apply_style()
-        svgs = {name: to_svg(drawing, name).markup for name, drawing in figures(inspection).items()}
+        drawings = figures(inspection)
+        svgs = {name: to_svg(drawing, name).markup for name, drawing in drawings.items()}
+    looks = set().union(*(drawing.looks for drawing in drawings.values()))
     loader = PackageLoader("collapsebench", "inspect")
     environment = Environment(
         loader=loader,
@@ -66,6 +68,7 @@ def write_html(inspection: Inspection, path: Path) -> None:
         definition=metrics.COLLAPSED_DEFINITION,
         converged=CONVERGED,
         svgs=svgs,
+        looks=sorted(looks, key=lambda look: look.color),
         decibels=decibels,
         version=__version__,
     )

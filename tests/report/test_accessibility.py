@@ -1,0 +1,96 @@
+"""axe finds nothing to say of any kind of page, on a desk by day and on a phone by night."""
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from collapsebench import inspect
+from collapsebench.report import sections
+from collapsebench.report.blocks import collect
+from collapsebench.report.page import render
+from collapsebench.report.palette import contrast
+from tests import sample
+from tests.report.test_page_in_browser import hexed
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+axe = pytest.importorskip("axe_playwright_python", reason="axe is not installed")
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed")
+
+SCREENS = {"desk-day": (1440, "light"), "phone-night": (390, "dark")}
+
+
+@pytest.fixture(scope="module")
+def browser():
+    with sync_api.sync_playwright() as playwright:
+        found = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield found
+        found.close()
+
+
+@pytest.fixture(scope="module")
+def inspected(tmp_path_factory):
+    """Name -> the page of an inspection: one codebook, several, and one of unknown size."""
+    folder, draw = tmp_path_factory.mktemp("inspected"), np.random.default_rng(0)
+    np.save(folder / "codebook.npy", draw.normal(size=(64, 8)).astype(np.float32))
+    np.save(folder / "one.npy", draw.integers(0, 20, (40, 8, 8)))
+    np.save(folder / "four.npy", draw.integers(0, 64, (40, 60, 4)))
+    found = {
+        "one": inspect.inspect(folder / "one.npy", [64], folder / "codebook.npy"),
+        "four": inspect.inspect(folder / "four.npy", [64], codebooks=4),
+        "unknown": inspect.inspect(folder / "one.npy"),
+    }
+    for name, inspection in found.items():
+        inspect.write(inspection, ["html"], folder / name)
+    return {name: next((folder / name).glob("*.html")) for name in found}
+
+
+@pytest.fixture(scope="module")
+def short_page(data, tmp_path_factory):
+    """A page of tables and one figure: axe takes long over figures."""
+    path = tmp_path_factory.mktemp("short") / "index.html"
+    shown = sections.YOUR_METHOD, sections.TABLES, sections.TRADE_OFF
+    path.write_text(render(data, collect(data, only=shown)), encoding="utf-8")
+    return path
+
+
+LONG = [pytest.param(name, marks=pytest.mark.slow) for name in (*sample.PAGES, "zoo_page")]
+
+
+@pytest.fixture(params=["short_page", "one", "four", "unknown", *LONG])
+def any_page(request):
+    if request.param in sample.PAGES:
+        return sample.FOLDER / request.param
+    if request.param.endswith("_page"):
+        return request.getfixturevalue(request.param)
+    return request.getfixturevalue("inspected")[request.param]
+
+
+@pytest.mark.parametrize("screen", SCREENS)
+def test_axe_finds_nothing(browser, any_page, screen):
+    width, scheme = SCREENS[screen]
+    context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme)
+    tab = context.new_page()
+    tab.goto(any_page.as_uri())
+    tab.evaluate((Path(axe.__file__).parent / "axe.min.js").read_text(encoding="utf-8"))
+    found = tab.evaluate("axe.run().then(result => result.violations)")
+    context.close()
+    assert [(v["id"], v["nodes"][0]["html"]) for v in found] == []
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("name", ["one", "four"])
+def test_lines_of_an_inspection_can_be_told_from_its_page(browser, inspected, name, scheme):
+    context = browser.new_context(color_scheme=scheme)
+    tab = context.new_page()
+    tab.goto(inspected[name].as_uri())
+    lines = tab.evaluate(
+        "[...document.querySelectorAll('svg g[id*=\".line2d_\"] > path[clip-path]')]"
+        ".map(e => getComputedStyle(e)).filter(s => s.strokeWidth === '1.4px').map(s => s.stroke)"
+    )
+    paper = tab.evaluate("getComputedStyle(document.body).backgroundColor")
+    context.close()
+    assert len(lines) > 4
+    assert min(contrast(hexed(line), hexed(paper)) for line in lines) >= 3
