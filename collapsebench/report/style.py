@@ -24,6 +24,7 @@ LINE = "#dfe2e7"
 GHOST = "#c9cdd5"  # methods of other panels
 PAPER = "#fffffe"  # inside of hollow markers
 DECADE = 10.0  # ratio of the largest to the smallest value from which an axis is logarithmic
+SHARES = (0.0, 102.0)  # of an axis in %: with room for a marker at 100
 THEME = {INK: "var(--ink)", QUIET: "var(--quiet)", LINE: "var(--line)", GHOST: "var(--ghost)",
          PAPER: "var(--paper)"}  # fmt: skip
 

@@ -153,7 +153,7 @@ def _dress(
     ax.xaxis.set_minor_formatter(NullFormatter())
     ax.minorticks_off()
     if _scale(quantity) == "logit":
-        ax.set_ylim(0, 102)  # room for a marker at 100
+        ax.set_ylim(style.SHARES)
         ax.yaxis.set_major_formatter(PercentFormatter(decimals=0))
     elif bound is not None:
         ax.plot(axis.ticks, [bound(t) for t in axis.ticks], color=style.INK, lw=1, ls="--",

@@ -8,7 +8,15 @@ from scipy import stats as scipy_stats
 from collapsebench.report import style
 from collapsebench.report.data import ReportData
 from collapsebench.report.sweep import interval
-from collapsebench.report.views import entropy, fig6_dim, fig6_size, rotation, tradeoff
+from collapsebench.report.views import (
+    entropy,
+    fig6_dim,
+    fig6_size,
+    network,
+    rank_frequency,
+    rotation,
+    tradeoff,
+)
 from tests.report import made_up
 
 
@@ -69,6 +77,20 @@ def test_nothing_is_drawn_beyond_a_hundred_percent(tmp_path):
     assert bands[:, 1].max() <= 100
 
 
+def test_axes_of_shares_end_at_a_hundred_percent(tmp_path):
+    even = {("edvae", "cifar10", "relative_perplexity", "test"): (0.99, 1.0, 1.0)}
+    made_up.sweep(
+        tmp_path, name="network", methods=("edvae", "vq_vae_ema"), datasets=("cifar10",),
+        seeds=(1, 2, 3), sizes=((128, 16),), networks=("dalle", "vqvae"), values=even,
+    ).write()  # fmt: skip
+    data = ReportData("network", tmp_path)
+    crossed, _ = network.build(data)
+    (trade,), (ranks,) = tradeoff.build(data), rank_frequency.build(data)
+    assert crossed.drawings[""].axes[0].get_ylim() == (0, 102)
+    assert ranks.drawings["cumulated"].axes[0].get_ylim() == (0, 102)
+    assert trade.drawings[""].axes[0].get_xlim() == (0, 102)
+
+
 def test_the_raw_form_stays_between_one_code_and_all(tmp_path):
     spread = {("edvae", "cifar10", "perplexity", "test"): (2.0, 60.0, 120.0)}
     (figure,) = fig6_size.build(grid(tmp_path, spread))
@@ -100,6 +122,19 @@ def test_collapsed_cells_are_hollow(tmp_path):
     hollow = [line for line in figure.drawings["relative"].axes[0].get_lines()
               if line.get_markerfacecolor() == style.PAPER]  # fmt: skip
     assert [len(line.get_xdata()) for line in hollow] == [2]
+
+
+def test_collapsed_cells_are_hollow_on_every_network(tmp_path):
+    ends = {("vq_vae_ema", "cifar10", "collapsed", "test"): (0.0,),
+            ("edvae", "cifar10", "collapsed", "test"): (1.0,)}  # fmt: skip
+    made_up.sweep(
+        tmp_path, name="network", methods=("edvae", "vq_vae_ema"), datasets=("cifar10",),
+        seeds=(1,), sizes=((128, 16),), networks=("dalle", "vqvae"), values=ends,
+    ).write()  # fmt: skip
+    figure, _ = network.build(ReportData("network", tmp_path))
+    drawn = lines(figure, "")
+    assert drawn["EdVAE"].get_markevery() == []
+    assert drawn["VQ-VAE-EMA"].get_markevery() == [0, 1]
 
 
 def test_an_axis_of_relative_perplexity_is_not_called_usage(data):

@@ -26,8 +26,8 @@ place = 4
 
 QUANTITIES = of("relative_perplexity"), of("mse")
 DRAWN = (
-    "Test split, mean over seeds. Parallel lines: the network shifts all quantizers alike; "
-    "crossing lines: it decides who wins. This comparison is not in the paper."
+    "Test split, mean over seeds; hollow: a seed collapsed. Parallel lines: the network shifts all "
+    "quantizers alike; crossing lines: it decides who wins. This comparison is not in the paper."
 )
 CAPTION = "Test split, mean ± SD over seeds (ddof 1)."
 
@@ -81,20 +81,23 @@ def _draw(
 ) -> Drawing:
     def panel(quantity: Quantity) -> Panel:
         def line(ax: Axes, method: Line) -> None:
+            own = cells[method.method]
             means = {
                 network: float(np.mean(quantity.printed(values.values())))
                 for network in networks
-                if (group := cells[method.method].get(network))
-                and (values := group.values(quantity.name, "test"))
+                if network in own and (values := own[network].values(quantity.name, "test"))
             }
             x = [networks.index(network) for network in means]
             texts = [f"{method.label} on {n}: {y:.{quantity.decimals}f}" for n, y in means.items()]
-            style.series(ax, method, x, list(means.values()), texts=texts)
+            hollow = [own[network].collapsed > 0 for network in means]
+            style.series(ax, method, x, list(means.values()), texts=texts, hollow=hollow)
 
         def dress(ax: Axes) -> None:
             ax.set_xticks(range(len(networks)), networks)
             ax.set_xlim(-0.2, len(networks) - 0.8)
-            if not quantity.share:
+            if quantity.share:
+                ax.set_ylim(style.SHARES)
+            else:
                 style.positive_y(ax)
 
         return Panel(comparison.label, "network", quantity.axis, line, dress)

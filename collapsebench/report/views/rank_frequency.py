@@ -56,6 +56,8 @@ def _panels(cells: Cells, form: str, comparison: Comparison) -> list[Panel]:
         ax.set_xlim(0, size * 1.01)
         if form == "each":
             style.log_y(ax)
+        else:
+            ax.set_ylim(style.SHARES)
 
     xlabel, ylabel = "codes, most used first", "share of tokens, %"
     return [Panel(comparison.label, xlabel, ylabel, line, dress, ends=False)]

@@ -64,7 +64,7 @@ def _panels(cells: dict[tuple[TableRow, str], Cells], dataset: str) -> list[Pane
 
     def dress(ax: Axes) -> None:
         style.log_from_decade(ax)
-        ax.set_xlim(left=0)
+        ax.set_xlim(0, min(ax.get_xlim()[1], style.SHARES[1]))
         if len(front) > 1:
             ax.step(*zip(*front, strict=True), where="post", color=style.QUIET, lw=0.9, ls="--",
                     label="Pareto front", zorder=1)  # fmt: skip
