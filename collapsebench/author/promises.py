@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from collapsebench.job import tracebacks
+from collapsebench.plan import registry
 from collapsebench.quantizer import PURPOSES, Quantized, Quantizer
 from collapsebench.settings import PAPER_STEPS, did_you_mean
 
@@ -24,7 +25,15 @@ MOST_SETTINGS = 8
 
 
 class ContractError(AssertionError):
-    """A promise of the contract that the method does not keep."""
+    """A promise of the contract that the method does not keep.
+
+    Attributes:
+        about: the function of the author's that does not; "" is the class itself.
+    """
+
+    def __init__(self, message: str, about: str = "forward"):
+        super().__init__(message)
+        self.about = about
 
 
 Check = Callable[[type[Quantizer]], None]
@@ -51,7 +60,7 @@ def _message(function: Check, method: type[Quantizer]) -> str:
             warnings.simplefilter("ignore")
             function(method)
     except ContractError as error:
-        line = tracebacks.written_in(method, "forward", str(error))
+        line = tracebacks.written_in(method, error.about, str(error))
         return f"{error} ({line})" if line else str(error)
     except Exception as error:  # whatever the author's code raises
         line = tracebacks.own_line(error) or tracebacks.written_in(method, "", "")
@@ -83,7 +92,7 @@ def trained(method: type[Quantizer], steps: int = 3) -> Quantizer:
     for step in range(steps):
         quantizer.anneal(torch.tensor(float(step)))
         z_e = encoded(quantizer, seed=step)
-        output = quantizer(z_e.clone())  # no leaf, as an encoder gives it
+        output = forward(quantizer, z_e.clone())  # no leaf, as an encoder gives it
         _ask_scalar(output.loss, "train")
         (output.z_q.square().mean() + output.loss).backward()
         if optimizer:
@@ -93,38 +102,57 @@ def trained(method: type[Quantizer], steps: int = 3) -> Quantizer:
     return quantizer
 
 
-def _ask(condition: bool, message: str) -> None:
+def forward(quantizer: Quantizer, z_e: Tensor) -> Quantized:
+    """One call, whose result has the type that it must have."""
+    output = quantizer(z_e)
+    whole = isinstance(output, Quantized)
+    _ask(whole, "forward must return Quantized(z_q, tokens, loss, terms)")
+    for name in ("z_q", "tokens", "loss"):
+        value = getattr(output, name)
+        _ask(isinstance(value, Tensor), f"{name} is {value!r:.40}, must be a tensor")
+    return output
+
+
+def _ask(condition: bool, message: str, about: str = "forward") -> None:
     if not condition:
-        raise ContractError(message)
+        raise ContractError(message, about)
 
 
 @check
 def it_says_what_it_is(method: type[Quantizer]) -> None:
     """Label, network and implementation are set; the settings are few, frozen, plain."""
-    _ask(bool(method.label), "set label = '...': the name that tables print")
-    _ask(bool(method.network), "set network = '...': the family of encoder and decoder")
-    _ask(method.implementation >= 1, "implementation must be 1 or more")
+    _ask(bool(method.label), "set label = '...': the name that tables print", "")
+    _ask(bool(method.network), "set network = '...': the family of encoder and decoder", "")
+    networks = registry.names("networks")
+    known = method.network in networks or method.network.endswith(".py")
+    hint = did_you_mean(method.network, networks)
+    _ask(known, f"network is {method.network!r}, unknown{hint}", "")
+    _ask(method.implementation >= 1, "implementation must be 1 or more", "")
     for purpose in method.on_purpose:
         hint = did_you_mean(purpose, PURPOSES)
-        _ask(purpose in PURPOSES, f"on_purpose has {purpose!r}{hint}")
+        _ask(purpose in PURPOSES, f"on_purpose has {purpose!r}{hint}", "")
     settings = method.Settings
     parameters = getattr(settings, "__dataclass_params__", None)
-    _ask(getattr(parameters, "frozen", False), "Settings must be a dataclass with frozen=True")
+    frozen = getattr(parameters, "frozen", False)
+    _ask(frozen, "Settings must be a dataclass with frozen=True", "Settings")
     count = len(dataclasses.fields(settings))
-    _ask(count <= MOST_SETTINGS, f"Settings has {count} fields; at most {MOST_SETTINGS}")
+    _ask(
+        count <= MOST_SETTINGS, f"Settings has {count} fields; at most {MOST_SETTINGS}", "Settings"
+    )
     try:
         json.dumps(dataclasses.asdict(settings()), allow_nan=False)
     except (TypeError, ValueError) as error:
-        raise ContractError(f"Settings must hold plain values with defaults: {error}") from None
+        message = f"Settings must hold plain values with defaults: {error}"
+        raise ContractError(message, "Settings") from None
 
 
 @check
 def for_dataset_names_its_own_settings(method: type[Quantizer]) -> None:
     """Per-dataset defaults are values of fields that exist."""
-    known = {field.name for field in dataclasses.fields(method.Settings)}
+    fields = getattr(method.Settings, "__dataclass_fields__", {})
     for dataset, values in method.for_dataset.items():
-        strange = set(values) - known
-        _ask(not strange, f"for_dataset[{dataset!r}] names {sorted(strange)}, not in Settings")
+        strange = set(values) - set(fields)
+        _ask(not strange, f"for_dataset[{dataset!r}] names {sorted(strange)}, not in Settings", "")
 
 
 @check
@@ -133,10 +161,7 @@ def output_has_the_right_shapes_and_types(method: type[Quantizer]) -> None:
     quantizer = build(method)
     size, dim = method.tiny()
     for mode in ("train", "eval"):
-        output = quantizer.train(mode == "train")(encoded(quantizer).clone())
-        _ask(
-            isinstance(output, Quantized), "forward must return Quantized(z_q, tokens, loss, terms)"
-        )
+        output = forward(quantizer.train(mode == "train"), encoded(quantizer).clone())
         _check_output(output, size, dim, quantizer.codebooks, mode)
 
 
@@ -166,7 +191,7 @@ def gradient_reaches_the_encoder(method: type[Quantizer]) -> None:
     """The decoder's gradient at z_q arrives at z_e."""
     quantizer = build(method)
     z_e = encoded(quantizer)
-    quantizer(z_e.clone()).z_q.square().sum().backward()
+    forward(quantizer, z_e.clone()).z_q.square().sum().backward()
     gradient = torch.zeros_like(z_e) if z_e.grad is None else z_e.grad
     _ask(bool(gradient.isfinite().all()), "the gradient at z_e is not finite")
     arrived = bool(gradient.abs().sum() > 0)
@@ -188,7 +213,7 @@ def evaluation_is_deterministic(method: type[Quantizer]) -> None:
     """In eval mode, two calls give the same."""
     quantizer = trained(method).eval()
     z_e = encoded(quantizer).detach()
-    first, second = quantizer(z_e.clone()), quantizer(z_e.clone())
+    first, second = forward(quantizer, z_e.clone()), forward(quantizer, z_e.clone())
     same = torch.equal(first.z_q, second.z_q) and torch.equal(first.tokens, second.tokens)
     _ask(same, "in eval mode forward must draw nothing: two calls differ")
 
@@ -199,7 +224,7 @@ def tokens_say_what_the_decoder_sees(method: type[Quantizer]) -> None:
     quantizer = trained(method).eval()
     if quantizer.codebooks == 0:
         return
-    output = quantizer(encoded(quantizer).detach())
+    output = forward(quantizer, encoded(quantizer).detach())
     same = torch.equal(output.z_q, quantizer.embed(output.tokens))
     _ask(same, "in eval mode z_q must equal embed(tokens), or samples of the prior decode wrongly")
 
@@ -215,11 +240,15 @@ def state_dict_holds_everything(method: type[Quantizer]) -> None:
         for one in (quantizer, other):
             torch.manual_seed(step)
             with torch.no_grad():
-                output = one(encoded(one, step).detach())
+                output = forward(one, encoded(one, step).detach())
             one.update(encoded(one, step).detach(), output.tokens)
             outputs.append(output)
         same = torch.equal(outputs[0].z_q, outputs[1].z_q) and outputs[0].loss == outputs[1].loss
-        _ask(bool(same), "after load_state_dict results differ: register_buffer what was left out")
+        _ask(
+            bool(same),
+            "after load_state_dict results differ: register_buffer what was left out",
+            "__init__",
+        )
 
 
 @check
@@ -229,7 +258,7 @@ def anneal_gives_numbers_for_the_log(method: type[Quantizer]) -> None:
     for t in (0.0, float(PAPER_STEPS)):
         for name, value in quantizer.anneal(torch.tensor(t)).items():
             good = isinstance(value, Tensor) and value.shape == () and bool(value.isfinite())
-            _ask(good, f"anneal({t:g})[{name!r}] must be a finite 0-d tensor")
+            _ask(good, f"anneal({t:g})[{name!r}] must be a finite 0-d tensor", "anneal")
 
 
 @check
@@ -239,7 +268,7 @@ def every_parameter_is_optimized_once(method: type[Quantizer]) -> None:
     listed = [id(p) for group in quantizer.parameter_groups(1e-3) for p in group["params"]]
     wanted = [id(p) for p in quantizer.parameters() if p.requires_grad]
     message = "parameter_groups must list each trainable parameter exactly once"
-    _ask(sorted(listed) == sorted(wanted), message)
+    _ask(sorted(listed) == sorted(wanted), message, "parameter_groups")
 
 
 @check
@@ -251,11 +280,11 @@ def posterior_is_a_distribution(method: type[Quantizer]) -> None:
         return
     wanted = (BATCH, method.tiny()[0], SIDE, SIDE)
     shape = tuple(probabilities.shape)
-    _ask(shape == wanted, f"posterior is {shape}, must be (B, K, H, W) = {wanted}")
+    _ask(shape == wanted, f"posterior is {shape}, must be (B, K, H, W) = {wanted}", "posterior")
     good = bool((probabilities >= 0).all()) and bool(
         ((probabilities.sum(1) - 1).abs() < 1e-4).all()
     )
-    _ask(good, "posterior must be non-negative and sum to 1 over its K axis")
+    _ask(good, "posterior must be non-negative and sum to 1 over its K axis", "posterior")
 
 
 @check
@@ -267,10 +296,10 @@ def codes_are_the_codebook(method: type[Quantizer]) -> None:
         return
     count, (size, dim) = quantizer.codebooks, method.tiny()
     wanted = (size, dim) if count == 1 else (count, size, dim)
-    _ask(codes.shape == wanted, f"codes() is {tuple(codes.shape)}, must be {wanted}")
-    _ask(not codes.requires_grad, "codes() must be detached")
+    _ask(codes.shape == wanted, f"codes() is {tuple(codes.shape)}, must be {wanted}", "codes")
+    _ask(not codes.requires_grad, "codes() must be detached", "codes")
     tokens = (torch.arange(size)[:, None] + torch.arange(count)) % size  # (K, Q), depths differ
     looked_up = quantizer.embed(tokens.squeeze(-1)[None, None]).detach()
     summed = codes.view(count, size, dim)[torch.arange(count), tokens].sum(1)
     same = torch.allclose(looked_up[0, :, 0].t(), summed)
-    _ask(same, "codes() must be what embed gives: the effective codebook")
+    _ask(same, "codes() must be what embed gives: the effective codebook", "embed")

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import ast
+import dataclasses
 import inspect
+import sysconfig
 import traceback
 from pathlib import Path
 
@@ -11,18 +13,22 @@ import torch
 
 OURS = Path(__file__).resolve().parent.parent
 HIDDEN = (OURS, Path(torch.__file__).resolve().parent)
+PYTHON = Path(dataclasses.__file__).resolve().parent  # its own modules, and installed packages
+PACKAGES = Path(sysconfig.get_paths()["purelib"]).name
 
 
 def own_frames(error: BaseException) -> list[traceback.FrameSummary]:
-    """Frames that are neither ours nor torch's, outermost first; a shipped method is not ours."""
+    """Frames that are not ours, Python's or torch's, outermost first; shipped methods count."""
     return [f for f in traceback.extract_tb(error.__traceback__) if not is_hidden(f.filename)]
 
 
 def is_hidden(filename: str) -> bool:
-    """Whether a file is part of this package, but for a shipped method, or of torch."""
+    """Whether a file is part of this package, but for a shipped method, of Python, or of torch."""
     path = Path(filename)
     if path.parent == OURS / "methods":
         return False
+    if PYTHON in path.parents and PACKAGES not in path.relative_to(PYTHON).parts:
+        return True
     return filename.startswith("<") or any(folder in path.parents for folder in HIDDEN)
 
 

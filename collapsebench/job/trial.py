@@ -13,7 +13,7 @@ from torch import Tensor
 from collapsebench.job import tracebacks
 from collapsebench.plan import registry
 from collapsebench.plan.job import Job
-from collapsebench.quantizer import Incompatible, Quantizer
+from collapsebench.quantizer import Incompatible, Quantized, Quantizer
 from collapsebench.settings import UserError, build
 
 SHAPE = (2, 4, 6)  # B, H, W
@@ -65,24 +65,33 @@ def _mistake(job: Job) -> str:
     try:
         with torch.random.fork_rng(devices=[]), warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            loss = _loss(method, job)
+            output = _output(method, job)
     except (Incompatible, UserError):
         return ""  # of these sizes only: a row that says so
     except Exception as error:  # whatever the author's code raises
         line = tracebacks.own_line(error)
         said = f"{tracebacks.sentence(error)}{f' ({line})' if line else ''}"
         return f"{job.method}: one forward fails: {said}{hint}"
-    if loss.ndim:
-        line = tracebacks.written_in(method, "forward", "loss ")
-        return f"{job.method}: loss is {tuple(loss.shape)}, must be 0-d ({line}){hint}"
+    if wrong := _wrong(output):
+        line = tracebacks.written_in(method, "forward", wrong)
+        return f"{job.method}: {wrong} ({line}){hint}"
     return ""
 
 
-def _loss(method: type[Quantizer], job: Job) -> Tensor:
+def _wrong(output: object) -> str:
+    """What the trainer could not begin with, "" if it could."""
+    if not isinstance(output, Quantized):
+        return "forward must return Quantized(z_q, tokens, loss, terms)"
+    if not isinstance(output.loss, Tensor):
+        return f"loss is {output.loss!r:.40}, must be a tensor"
+    return f"loss is {tuple(output.loss.shape)}, must be 0-d" if output.loss.ndim else ""
+
+
+def _output(method: type[Quantizer], job: Job) -> object:
     batch, height, width = SHAPE
     settings = build(method.Settings, job.settings["method"], job.method)
     quantizer = method(job.codebook_size, job.code_dim, settings)
     z_e = torch.randn(batch, quantizer.encoder_channels, height, width).requires_grad_()
     quantizer.initialize(z_e.detach())
     quantizer.anneal(torch.tensor(0.0))
-    return quantizer.train()(z_e.clone()).loss
+    return quantizer.train()(z_e.clone())

@@ -22,6 +22,16 @@ MISTAKES = {  # name -> what stands there, what is put in its place, what is sai
                  "MyVQ must define embed(tokens)", "class MyVQ"),
     "wrong_shape": (LOOKUP, LOOKUP.replace(")\n", ").permute(0, 2, 3, 1)\n"),
                     "must match the size of tensor", "commitment = "),
+    "returns_nothing": ("return Quantized(", "Quantized(",
+                        "forward must return Quantized(z_q, tokens, loss, terms)", "def forward"),
+    "returns_a_tuple": ("return Quantized(", "return (",
+                        "forward must return Quantized(z_q, tokens, loss, terms)", "def forward"),
+    "no_loss": ("tokens, loss, {", "tokens, None, {", "loss is None, must be a tensor", "loss = "),
+    "no_label": ("    label =", "    title =", "set label = '...'", "class MyVQ"),
+    "unknown_network": ('"vqvae"', '"vqvea"', "did you mean 'vqvae'?", "network = "),
+    "thawed": ("(frozen=True)", "", "must be a dataclass with frozen=True", "@dataclass"),
+    "no_dataclass": ("    @dataclass(frozen=True)\n", "", "a dataclass with frozen=True",
+                     "class Settings"),
 }  # fmt: skip
 
 
@@ -55,7 +65,9 @@ def test_mistake_is_a_sentence_with_the_authors_line_and_the_rest_goes_on(writte
     assert all("\n" not in message for message in broken)
 
 
-@pytest.mark.parametrize("name", ["float_tokens", "wrong_shape", "loss_per_image"])
+@pytest.mark.parametrize(
+    "name", ["float_tokens", "wrong_shape", "loss_per_image", "returns_nothing", "no_loss"]
+)
 def test_run_tries_one_forward_before_anything_is_queued(tiny_job, written, name):
     path, sentence, line = written(name)
     job = tiny_job(method=path)
