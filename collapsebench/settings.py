@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import errno
 import functools
 import hashlib
 import json
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
 from annotated_types import Ge, Gt, Le
@@ -32,6 +34,15 @@ Share = Annotated[float, Ge(0), Le(1)]
 
 class UserError(Exception):
     """Bad input: one clear line for the user, exit code 2, no traceback."""
+
+
+def system_reason(error: OSError) -> str:
+    """What the system refused, as one line: "results/runs: permission denied"."""
+    if error.errno == errno.ENOSPC and error.filename is not None:
+        return f"no space left in {Path(str(error.filename)).parent}"
+    said = (error.strerror or str(error) or type(error).__name__).partition("\n")[0]
+    names = [str(name) for name in (error.filename, error.filename2) if name is not None]
+    return f"{' -> '.join(names)}: {said.lower()}" if names else said.lower()
 
 
 def place() -> Any:

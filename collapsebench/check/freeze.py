@@ -36,10 +36,12 @@ def freeze(tag: str, grid: str, results: Path, out: Path) -> Path:
 
     Raises:
         UserError: the grid was not run there, its record is damaged, it is not complete, or mixes
-            protocols, implementations, data or precisions in what would become one cell.
+            protocols, implementations, data or precisions in what would become one cell; or
+            something lies at ``<out>/<tag>`` that no freeze of this tag made.
     """
     if not re.fullmatch(r"\w[\w.-]*", tag):
         raise UserError(f"{tag!r} cannot name a baseline: letters, digits, '_', '.' and '-' only")
+    refuse_foreign(out / tag)
     written = grids.read(results, grid)
     frames = {name: kept(results, name, written["jobs"]) for name in tables.SCHEMAS}
     frames["runs"] = last(frames["runs"])
@@ -56,11 +58,39 @@ def freeze(tag: str, grid: str, results: Path, out: Path) -> Path:
         copy_images(written["jobs"], results, fresh)
         grids.write(fresh, written)  # `report -r` reads a tag, too
         tables.write_json(fresh / baselines.MANIFEST, manifest(tag, written, frames, fresh))
-        shutil.rmtree(folder, ignore_errors=True)
-        os.replace(fresh, folder)
+        put_in_place(fresh, folder)
     finally:
         shutil.rmtree(fresh, ignore_errors=True)
     return folder
+
+
+def refuse_foreign(folder: Path) -> None:
+    """Raises ``UserError`` if something is there that a freeze of this tag did not make."""
+    if not os.path.lexists(folder):
+        return
+    try:
+        content = {} if folder.is_symlink() else baselines.described(folder)
+    except UserError:
+        content = {}
+    if content.get("tag") != folder.name:
+        raise UserError(
+            f"{folder} is there and no baseline {folder.name!r} that freeze wrote: it would be "
+            "replaced as a whole; choose another tag or another --out"
+        )
+
+
+def put_in_place(fresh: Path, folder: Path) -> None:
+    """Renames ``fresh`` to ``folder``; what was there stands aside until that is done."""
+    aside = fresh.with_name(f"{fresh.name}.old")
+    if folder.exists():
+        os.replace(folder, aside)
+    try:
+        os.replace(fresh, folder)
+    except OSError:
+        if aside.exists():
+            os.replace(aside, folder)
+        raise
+    shutil.rmtree(aside, ignore_errors=True)
 
 
 def kept(results: Path, table: str, jobs: Sequence[Mapping[str, Any]]) -> pd.DataFrame:

@@ -8,7 +8,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from collapsebench import __version__
-from collapsebench.settings import UserError
+from collapsebench.settings import UserError, system_reason
 
 app = typer.Typer(
     help="Does your quantizer's codebook collapse? Train, measure, compare.",
@@ -19,16 +19,24 @@ app = typer.Typer(
 
 
 def main() -> None:
-    """Runs the command line; bad input is one line on stderr and exit code 2."""
+    """Runs the command line; bad input, or what the system refuses, is one line and exit code 2."""
     try:
-        app()
+        try:
+            app()
+        finally:
+            if sys.stdout is not None:  # closed before the start
+                sys.stdout.flush()
     except UserError as error:
         fail(str(error))
+    except OSError as error:
+        sys.stdout = None  # or what it did not take is tried again
+        fail(system_reason(error))
 
 
 def fail(message: str) -> NoReturn:
     """Prints one line on stderr and ends with exit code 2."""
-    print(f"collapsebench: {message}", file=sys.stderr)
+    line = "".join(c if c.isprintable() else repr(c)[1:-1] for c in message)
+    print(f"collapsebench: {line}", file=sys.stderr)
     raise SystemExit(2)
 
 

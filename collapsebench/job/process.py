@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -14,7 +15,8 @@ from collapsebench.job.stop import Stop
 from collapsebench.plan.job import Job
 from collapsebench.results import provenance, tables
 from collapsebench.results.claims import Taken
-from collapsebench.results.folder import LOG, THREADS
+from collapsebench.results.folder import LOG, THREADS, set_aside
+from collapsebench.settings import system_reason
 
 TAKEN = 4  # exit code: somebody else works on this job
 EXIT_CODES = {"done": 0, "diverged": 0, "incompatible": 0, "interrupted": 3, "timeout": 5,
@@ -76,7 +78,8 @@ def main(folder: Path) -> int:
         print(taken, flush=True)
         return TAKEN
     except OSError as error:  # not even the row could be written; what was committed stands
-        print(f"collapsebench: cannot write: {error}; run again when there is room", flush=True)
+        said = system_reason(error)
+        print(f"collapsebench: cannot write: {said}; run again when that is mended", flush=True)
         return EXIT_CODES["error"]
     return EXIT_CODES[status]
 
@@ -96,8 +99,10 @@ def keep_freed_memory() -> None:
 def first_threads(folder: Path, threads: int) -> int:
     """The number of threads of the job's first start: a resumed run must round as it began."""
     path = folder / THREADS
-    try:
-        return int(path.read_text())
-    except (OSError, ValueError):
-        tables.replace_atomically(path, lambda p: p.write_text(str(threads)), Path.read_text)
-        return threads
+    written = path.read_text(errors="replace").strip() if path.is_file() else ""
+    if re.fullmatch(r"[1-9]\d{0,3}", written):
+        return int(written)
+    if os.path.lexists(path):
+        set_aside(path, "no number of threads")
+    tables.replace_atomically(path, lambda p: p.write_text(str(threads)), Path.read_text)
+    return threads

@@ -24,7 +24,7 @@ from collapsebench.results import copies, provenance, tables
 from collapsebench.results.claims import Claim, Taken, describe, holder
 from collapsebench.results.folder import ROWS, clear, damage, mark, say
 from collapsebench.results.runs import attempts, rows_name, run_name
-from collapsebench.settings import PIPELINE, STAGES, UserError
+from collapsebench.settings import PIPELINE, STAGES, UserError, system_reason
 
 
 def run(workspace: Workspace, stages: Sequence[str] = STAGES, *, wait: bool = False) -> str:
@@ -110,6 +110,8 @@ def classify(error: Exception) -> tuple[str, str]:
         return "out_of_memory", text.splitlines()[0]
     if isinstance(error, UserError):
         return "error", text
+    if isinstance(error, OSError):
+        return "error", system_reason(error)
     return "error", f"{type(error).__name__}: {text.splitlines()[-1]}"
 
 

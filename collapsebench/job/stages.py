@@ -14,7 +14,9 @@ from typing import Any
 
 import numpy as np
 from PIL import Image
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
+from safetensors.torch import save as weights_as_bytes
+from torch import nn
 
 from collapsebench import metrics, prior, quantities
 from collapsebench.job import encode, train
@@ -67,9 +69,7 @@ def train_stage(workspace: Workspace) -> Result:
         checkpoint_s=workspace.order.checkpoint_s,
         identity=workspace.job.job_id,
     )
-    weights = {k: v.contiguous() for k, v in model.state_dict().items()}
-    tables.replace_atomically(workspace.folder / MODEL, lambda p: save_file(weights, p), load_file)
-    files = [MODEL]
+    files = save_weights(workspace.folder / MODEL, model)
     if state.maps:
         files += save_arrays(workspace.folder, {ENTROPY_MAPS: np.stack(state.maps)})
     facts = {
@@ -131,8 +131,7 @@ def prior_stage(workspace: Workspace) -> Result:
         checkpoint_s=workspace.order.checkpoint_s,
         progress=lambda done, total, values: workspace.progress("prior", done, total, values),
     )
-    weights = {k: v.contiguous() for k, v in fitted.model.state_dict().items()}
-    tables.replace_atomically(workspace.folder / PRIOR, lambda p: save_file(weights, p), load_file)
+    files = save_weights(workspace.folder / PRIOR, fitted.model)
     rows: Rows = {"metrics": [], "curves": []}
     for split in SPLITS:  # each split's own tokens; what was held out of train is on the curve
         tokens = np.asarray(workspace.tokens(split))
@@ -157,7 +156,7 @@ def prior_stage(workspace: Workspace) -> Result:
         "items_per_s": fitted.epochs_run * len(workspace.tokens("train")) / workspace.elapsed(),
         "parameters_prior": parameters,
     }
-    return rows, facts, [PRIOR]
+    return rows, facts, files
 
 
 def sample_stage(workspace: Workspace) -> Result:
@@ -307,6 +306,13 @@ def by_codebook(tokens: np.ndarray, codebooks: int) -> list[np.ndarray]:
     if codebooks == 0:
         return []
     return [tokens] if codebooks == 1 else [tokens[..., q] for q in range(codebooks)]
+
+
+def save_weights(path: Path, model: nn.Module) -> list[str]:
+    """All parameters and buffers of a model, atomically; returns the file's name."""
+    content = weights_as_bytes({k: v.contiguous() for k, v in model.state_dict().items()})
+    tables.replace_atomically(path, lambda p: p.write_bytes(content), load_file)
+    return [path.name]
 
 
 def save_arrays(place: Path, arrays: dict[str, np.ndarray]) -> list[str]:

@@ -14,6 +14,7 @@ from collapsebench.launch.tasks import Task
 from collapsebench.results import provenance, tables
 from collapsebench.results.folder import job_folder, last_said, say
 from collapsebench.results.runs import run_name
+from collapsebench.settings import system_reason
 
 
 def status_of(code: int, task: Task, results: Path) -> str | None:
@@ -53,4 +54,5 @@ def record(results: Path, task: Task, status: str, message: str, launcher: str) 
         tables.write(results, "runs", run_name(key, status, run_id), [row])
         say(job_folder(results, job.job_id), stage, status, message)
     except OSError as error:
-        print(f"collapsebench: {job.job_id}: {message}; no row: {error}", file=sys.stderr)
+        why = system_reason(error)
+        print(f"collapsebench: {job.job_id}: {message}; no row: {why}", file=sys.stderr)

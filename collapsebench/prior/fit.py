@@ -279,7 +279,12 @@ def save(
         "rng": torch.get_rng_state(),
         "cuda_rng": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
     }
-    tables.replace_atomically(path, lambda p: torch.save(content, p), load)
+
+    def write(temporary: Path) -> None:
+        with temporary.open("wb") as file:
+            torch.save(content, file)
+
+    tables.replace_atomically(path, write, load)
 
 
 def load(path: Path) -> dict[str, Any]:

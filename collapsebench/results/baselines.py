@@ -134,16 +134,31 @@ def find(tag: str, given: Path | None = None) -> Path:
     return known[tag]
 
 
+def described(folder: Path) -> dict[str, Any]:
+    """What is written down about a tag's rows.
+
+    Raises:
+        UserError: no manifest, or one that cannot be read.
+    """
+    try:
+        found = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise UserError(f"baseline {folder}: {MANIFEST} cannot be read: {error}") from None
+    kinds = {"tag": str, "grid": str, "files": dict, "sensitivity": dict}
+    if not isinstance(found, dict) or any(
+        not isinstance(found.get(name), kind) for name, kind in kinds.items()
+    ):
+        raise UserError(f"baseline {folder}: {MANIFEST} cannot be read: it is none of this program")
+    return found
+
+
 def manifest(folder: Path) -> dict[str, Any]:
     """What is written down about a tag's rows, after their files were compared with it.
 
     Raises:
         UserError: no manifest, an unreadable one, or a file that is not the one it describes.
     """
-    try:
-        found: dict[str, Any] = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise UserError(f"baseline {folder}: {MANIFEST} cannot be read: {error}") from None
+    found = described(folder)
     for name, expected in found["files"].items():
         path = folder / name
         if not path.is_file() or tables.sha256(path) != expected:

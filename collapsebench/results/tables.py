@@ -7,6 +7,8 @@ merging two machines is copying folders.
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import hashlib
 import json
 import os
@@ -27,6 +29,7 @@ from collapsebench.results import rowfiles
 
 SCHEMA_VERSION = 1  # not raised by a column without which rows still say what they said
 SUFFIX = ".parquet"
+MAX_NAME = 200  # characters of a file's name that the name of its draft repeats
 
 STATUSES = (
     "queued", "running", "interrupted", "done", "diverged", "incompatible",
@@ -149,19 +152,40 @@ def replace_atomically(
 ) -> None:
     """Writes beside ``path``, syncs, reads back with ``check``, then renames over it.
 
+    The file may be read and written by whom the umask says, whatever its writer thinks of that.
+
     Raises:
         OSError: a full disk or an unwritable folder; ``path`` is then as it was.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.parent / f".{path.name}.{uuid.uuid4().hex[:8]}.tmp"
+    temporary = path.parent / f".{path.name[:MAX_NAME]}.{uuid.uuid4().hex[:8]}.tmp"
     try:
+        temporary.touch()
+        mode = temporary.stat().st_mode
         write(temporary)
+        temporary.chmod(mode)
         with temporary.open("rb") as file:
             os.fsync(file.fileno())
         check(temporary)
         os.replace(temporary, path)
+    except (OSError, RuntimeError) as error:
+        if code := system_error(error):
+            raise OSError(code, os.strerror(code), str(path)) from error
+        raise
     finally:
-        temporary.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # the first failure says more
+            temporary.unlink(missing_ok=True)
+
+
+def system_error(error: BaseException) -> int:
+    """The system's number of what kept a writer from writing; 0 if it was something else.
+
+    torch raises an error of its own while it handles the system's; numpy only counts bytes.
+    """
+    codes = [e.errno for e in (error, error.__context__) if isinstance(e, OSError) and e.errno]
+    if not codes and re.search(r"requested and \d+ written", str(error)):
+        return errno.ENOSPC
+    return codes[0] if codes else 0
 
 
 def sha256(path: Path) -> str:

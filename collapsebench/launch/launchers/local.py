@@ -19,6 +19,7 @@ from collapsebench.launch.tasks import Slot, Task, again
 from collapsebench.plan.job import Job
 from collapsebench.results import claims, provenance, tables
 from collapsebench.results.folder import CANCEL, job_folder
+from collapsebench.settings import system_reason
 
 POLL_S = 0.2
 LOOK_S = 1.0  # between two looks at a job that somebody else holds
@@ -100,7 +101,13 @@ class Crew:
                 self._start(task, self.free[0])
             except OSError as error:
                 self.broken = True
-                record(self.results, task, "error", f"cannot be started: {error}", "local")
+                record(
+                    self.results,
+                    task,
+                    "error",
+                    f"cannot be started: {system_reason(error)}",
+                    "local",
+                )
                 self.statuses[task.job.job_id] = "error"
 
     def stop(self, told: int) -> None:
