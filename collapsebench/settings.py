@@ -13,6 +13,8 @@ import errno
 import functools
 import hashlib
 import json
+import math
+import tomllib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,10 +25,12 @@ from annotated_types import Ge, Gt, Le
 # The paper's methods, in the order of its tables.
 PAPER_METHODS = ("vq_vae_ema", "gs_vq_vae", "sq_vae", "vq_ste_pp", "dvae", "edvae")
 FLOORS = ("random_codes", "kmeans", "continuous")  # what a method must beat; never ranked
+LONGEST_NAME = 100  # bytes of a name that becomes part of a file's
 PAPER_STEPS = 150_000  # the paper's training length, appendix C; schedules are written in it
 
-Positive = Annotated[int, Gt(0)]
-Count = Annotated[int, Ge(0)]
+MOST = 10**9  # steps, epochs, images: nothing that is counted here needs more
+Positive = Annotated[int, Gt(0), Le(MOST)]
+Count = Annotated[int, Ge(0), Le(2**32 - 1)]  # seeds, too
 PositiveFloat = Annotated[float, Gt(0)]
 NonNegative = Annotated[float, Ge(0)]
 Share = Annotated[float, Ge(0), Le(1)]
@@ -232,6 +236,8 @@ FILES = {  # kind, as ``gc --keep`` names it -> names of the files that stages l
 
 CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), allow_nan=False)
 
+PLAIN = (bool, int, float, str, list, tuple, dict, Path, type(None))  # kinds of settings' values
+
 T = TypeVar("T")
 
 
@@ -246,6 +252,35 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     known = sorted(known)
     close = difflib.get_close_matches(word, known, n=1, cutoff=0.6)
     return f"; did you mean {close[0]!r}?" if close else f"; known: {', '.join(known) or 'none'}"
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """The content of a TOML file.
+
+    Raises:
+        UserError: it is not TOML, or holds what no program should have to read.
+    """
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8-sig"))
+    except (ValueError, RecursionError) as error:  # thousands of digits or brackets, too
+        reason = "nested too deeply" if isinstance(error, RecursionError) else str(error)
+        raise UserError(f"{path.name}: not valid TOML: {reason.partition(chr(10))[0]}") from None
+
+
+def shown(value: Any, most: int = 60) -> str:
+    """A value as an error line quotes it: on one line, and no longer than ``most`` characters."""
+    try:
+        text = repr(value)
+    except (ValueError, RecursionError):  # a number of thousands of digits, a list in itself
+        return f"{type(value).__name__} that is too long to print"
+    return text if len(text) <= most else f"{text[: most - 1]}…"
+
+
+def file_name_flaw(name: str) -> str:
+    """Why a name cannot be that of a file or folder; "" if it can."""
+    if not name or name.startswith((".", "-")) or not name.isprintable() or {"/", "\\"} & {*name}:
+        return "must be a name without slashes and unprintable characters"
+    return "" if len(name.encode()) <= LONGEST_NAME else f"must have at most {LONGEST_NAME} bytes"
 
 
 def few(names: Iterable[str], shown: int = 3) -> str:
@@ -273,12 +308,32 @@ def build(kind: type[T], values: Mapping[str, Any], where: str) -> T:
         if name not in names:
             raise UserError(f"unknown setting '{where}.{name}'{did_you_mean(name, names)}")
     try:
-        return _validator(kind).validate_python(dict(values))  # type: ignore[arg-type]
+        made: T = _validator(kind).validate_python(dict(values))  # type: ignore[arg-type]
     except ValidationError as error:
         first = error.errors()[0]
         name = ".".join([where, *(str(part) for part in first["loc"])])
-        given = first.get("input")
-        raise UserError(f"bad value for '{name}': {given!r} ({first['msg'].lower()})") from None
+        given = shown(first.get("input"))
+        raise UserError(f"bad value for '{name}': {given} ({first['msg'].lower()})") from None
+    for name, given in values.items():
+        if flaw := _misread(given, getattr(made, name)):
+            raise UserError(f"bad value for '{where}.{name}': {shown(given)} ({flaw})")
+    return made
+
+
+def _misread(given: Any, made: Any) -> str:
+    """Why a value must not be taken for what it was read as; "" if it may."""
+    if isinstance(made, list | tuple) and isinstance(given, list | tuple):
+        flaws = (_misread(*pair) for pair in zip(given, made, strict=True))
+        return next(filter(None, flaws), "")
+    if isinstance(made, float) and not math.isfinite(made):
+        return "must be a finite number"
+    if isinstance(made, bool) != isinstance(given, bool):
+        return (
+            "true and false are no numbers" if isinstance(given, bool) else "must be true or false"
+        )
+    if isinstance(given, str) and isinstance(made, int | float):
+        return "a text; a number is written without quotes"
+    return "" if isinstance(made, PLAIN) else "must be a number, a text or true or false"
 
 
 @functools.cache

@@ -62,7 +62,7 @@ def _message(function: Check, method: type[Quantizer]) -> str:
     except ContractError as error:
         line = tracebacks.written_in(method, error.about, str(error))
         return f"{error} ({line})" if line else str(error)
-    except Exception as error:  # whatever the author's code raises
+    except (Exception, SystemExit) as error:  # whatever the author's code raises
         line = tracebacks.own_line(error) or tracebacks.written_in(method, "", "")
         return f"{tracebacks.sentence(error)} ({line})"
     return ""

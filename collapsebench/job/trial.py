@@ -68,7 +68,7 @@ def _mistake(job: Job) -> str:
             output = _output(method, job)
     except (Incompatible, UserError):
         return ""  # of these sizes only: a row that says so
-    except Exception as error:  # whatever the author's code raises
+    except (Exception, SystemExit) as error:  # whatever the author's code raises
         line = tracebacks.own_line(error)
         said = f"{tracebacks.sentence(error)}{f' ({line})' if line else ''}"
         return f"{job.method}: one forward fails: {said}{hint}"

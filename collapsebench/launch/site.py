@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import tomllib
 from pathlib import Path
 from typing import TypeVar
 
 import typer
 
 from collapsebench.plan import registry
-from collapsebench.settings import UserError, build, did_you_mean
+from collapsebench.settings import UserError, build, did_you_mean, read_toml
 
 FILE = "collapsebench.toml"
 
@@ -32,10 +31,7 @@ def load(results: Path, name: str, kind: type[T]) -> T:
     files = [p for p in (results.resolve().parent / FILE, user / FILE) if p.is_file()]
     if not files:
         return kind()
-    try:
-        content = tomllib.loads(files[0].read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise UserError(f"{files[0]}: not valid TOML: {error}") from None
+    content = read_toml(files[0])
     known = registry.names("launchers")
     if unknown := sorted(set(content) - set(known)):
         raise UserError(

@@ -17,7 +17,7 @@ from collapsebench.plan.grid import Grid
 from collapsebench.plan.job import Finished, Job, finished, pending
 from collapsebench.quantities import percent
 from collapsebench.results import baselines, tables
-from collapsebench.settings import UserError
+from collapsebench.settings import UserError, shown
 
 ASK_ABOVE_HOURS = 0.5  # a longer run is confirmed first
 
@@ -51,8 +51,9 @@ class Choice:
             "codebook_size": list(self.codebook_sizes),
             "code_dim": list(self.code_dims),
         }
-        for key in ("codebook_size", "code_dim"):
-            grids.check_sizes(key, axes[key], "command line")
+        for key, values in axes.items():
+            grids.check_values(key, values, "command line")
+        grids.check_seeds(self.seeds, "command line: seeds must be")
         grid = grids.with_overrides(
             grids.load(self.grid, self.scale),
             axes=axes,
@@ -71,7 +72,7 @@ def parse_assignment(text: str) -> tuple[str, Any]:
     """``train.steps=1000`` -> ("train.steps", 1000)."""
     key, equals, value = text.partition("=")
     if not equals or not key.strip():
-        raise UserError(f"--set {text!r} is not of the form group.name=value")
+        raise UserError(f"--set {shown(text)} is not of the form group.name=value")
     return key.strip(), grids.parse_value(value.strip())
 
 

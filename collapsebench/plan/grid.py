@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 import operator
 import re
 import tomllib
@@ -11,13 +12,25 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from collapsebench.settings import GROUPS, STAGES, UserError, ancestors, did_you_mean
+from collapsebench.plan import document
+from collapsebench.plan.document import ScaleTable
+from collapsebench.settings import (
+    GROUPS,
+    STAGES,
+    UserError,
+    ancestors,
+    did_you_mean,
+    read_toml,
+    shown,
+)
 
 FOLDER = Path(__file__).parent / "grids"
 SEEDS = (42, 1773, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10)  # the paper's three, then fixed others
 COORDINATES = ("method", "network", "dataset", "codebook_size", "code_dim")
-TABLES = ("schema", "name", "title", "reproduces", "stages", "default_scale", "axes", "replicates",
-          "override", "exclude", "scale", *GROUPS)  # fmt: skip
+MOST = {"codebook_size": 2**24, "code_dim": 2**16}
+MOST_JOBS = 500_000  # of a grid: more fill the memory before the first begins
+SEED_END = 2**32  # numpy's generators take no larger seed
+A_SEED = "whole numbers >= 0 and below 2**32"
 
 
 @dataclass(frozen=True)
@@ -65,7 +78,14 @@ class Grid:
     note: str = ""
 
     def points(self) -> list[Point]:
-        """Breadth first: every cell at the first seed, then the next seed."""
+        """Breadth first: every cell at the first seed, then the next seed.
+
+        Raises:
+            UserError: more points than ``MOST_JOBS``, before rules leave any of them out.
+        """
+        asked = math.prod(map(len, self.axes.values())) * len(self.seeds)
+        if asked > MOST_JOBS:
+            raise UserError(f"grid {self.name!r} asks for {asked:,} jobs; at most {MOST_JOBS:,}")
         cells = [
             dict(zip(self.axes, values, strict=True))
             for values in itertools.product(*self.axes.values())
@@ -102,62 +122,60 @@ def load(word: str, scale: str | None = None) -> Grid:
     Raises:
         UserError: unknown name, unreadable TOML, unknown key or scale, wrong kind of value.
     """
+    if not word.endswith(".toml") and word not in names():
+        raise UserError(f"unknown grid {shown(word)}{did_you_mean(word, names())}")
     path = Path(word) if word.endswith(".toml") else FOLDER / f"{word}.toml"
     if not path.is_file():
-        if word.endswith(".toml"):
-            raise UserError(f"no such grid file: {word}")
-        raise UserError(f"unknown grid {word!r}{did_you_mean(word, names())}")
-    try:
-        content = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise UserError(f"{path.name}: not valid TOML: {error}") from None
-    return parse(content, path.stem, scale)
+        raise UserError(f"no such grid file: {word}")
+    return parse(read_toml(path), path.stem, scale)
 
 
 def parse(content: Mapping[str, Any], name: str, scale: str | None = None) -> Grid:
     """A Grid from parsed TOML; ``name`` is used where the file gives none."""
-    where = f"grid {content.get('name', name)!r}"
-    for key in content:
-        if key not in TABLES:
-            raise UserError(f"{where}: unknown key {key!r}{did_you_mean(key, TABLES)}")
+    read = document.read({"name": name} | dict(content), f"grid {shown(content.get('name', name))}")
+    where = f"grid {read.name!r}"
+    settings = {f"{group}.{key}": v for group in GROUPS for key, v in getattr(read, group).items()}
+    for key in settings:
+        check_setting(key, where)
     grid = Grid(
-        name=content.get("name", name),
-        title=content.get("title", content.get("name", name)),
-        reproduces=tuple(content.get("reproduces", ())),
-        stages=_stages(content.get("stages", STAGES[:2]), where),
-        axes=_axes(content.get("axes", {}), where),
-        seeds=_seeds(content.get("replicates", {}), where),
-        settings={f"{g}.{k}": v for g in GROUPS for k, v in content.get(g, {}).items()},
-        overrides=tuple(_override(rule, where) for rule in content.get("override", [])),
-        excludes=tuple(_rule(rule, where) for rule in content.get("exclude", [])),
+        name=read.name,
+        title=read.title or read.name,
+        reproduces=tuple(read.reproduces),
+        stages=_stages(read.stages, where),
+        axes=_axes(read.axes, where),
+        seeds=_seeds(read.replicates.seed, where),
+        settings=settings,
+        overrides=tuple(_override(rule, where) for rule in read.override),
+        excludes=tuple(_rule(rule, where) for rule in read.exclude),
     )
-    return at_scale(grid, content.get("scale", {}), scale or content.get("default_scale"))
+    return at_scale(grid, read.scale, scale or read.default_scale)
 
 
-def at_scale(grid: Grid, scales: Mapping[str, Any], scale: str | None) -> Grid:
+def at_scale(grid: Grid, own: Mapping[str, ScaleTable], scale: str | None) -> Grid:
     """The grid at one of its scales; "paper" is the file as it stands unless it defines one."""
-    shared = tomllib.loads((FOLDER / "_scales.toml").read_text(encoding="utf-8"))
-    scales = {name: shared.get(name, {}) | scales.get(name, {}) for name in {*shared, *scales}}
+    path = FOLDER / "_scales.toml"
+    shared = document.scales(read_toml(path), path.name)
     chosen = scale or "paper"
-    if chosen not in scales:
-        raise UserError(f"grid {grid.name!r} has no scale {chosen!r}{did_you_mean(chosen, scales)}")
-    values = dict(scales[chosen])
-    note = values.pop("note", "")
-    overrides = tuple(_override(rule, f"scale {chosen!r}") for rule in values.pop("override", []))
-    axes = {k.removeprefix("axes."): values.pop(k) for k in list(values) if k.startswith("axes.")}
-    seeds = values.pop("replicates.seed", None)
-    stages = values.pop("stages", None)
-    for key in values:
-        check_setting(key, f"scale {chosen!r}")
+    if chosen not in {*shared, *own}:
+        known = did_you_mean(chosen, {*shared, *own})
+        raise UserError(f"grid {grid.name!r} has no scale {shown(chosen)}{known}")
+    where = f"scale {chosen!r}"
+    tables = [scales[chosen] for scales in (shared, own) if chosen in scales]
+    given = {key: v for t in tables for key, v in t.model_dump(exclude_unset=True).items()}
+    overrides = tuple(_override(rule, where) for rule in given.pop("override", []))
+    note, seeds, stages = (given.pop(k, None) for k in ("note", "replicates.seed", "stages"))
+    axes = {k.removeprefix("axes."): given.pop(k) for k in list(given) if k.startswith("axes.")}
+    for key in given:
+        check_setting(key, where)
     return replace(
         grid,
-        axes=grid.axes | _axes(axes, f"scale {chosen!r}", required=()),
-        seeds=tuple(seeds) if seeds is not None else grid.seeds,
-        stages=grid.stages if stages is None else _stages(stages, f"scale {chosen!r}"),
-        settings=grid.settings | values,
+        axes=grid.axes | _axes(axes, where, required=()),
+        seeds=grid.seeds if seeds is None else _seeds(seeds, where),
+        stages=grid.stages if stages is None else _stages(stages, where),
+        settings=grid.settings | given,
         overrides=grid.overrides + overrides,
         scale=chosen,
-        note=note,
+        note=note or "",
     )
 
 
@@ -190,11 +208,13 @@ def check_setting(key: str, where: str) -> None:
     """Refuses a dotted name whose shape or shared group is unknown (methods are checked later)."""
     group, dot, name = key.partition(".")
     if not dot:
-        raise UserError(f"{where}: {key!r} is not a setting; write group.name, like train.steps")
+        raise UserError(
+            f"{where}: {shown(key)} is not a setting; write group.name, like train.steps"
+        )
     if group in GROUPS:
         fields = GROUPS[group].__dataclass_fields__  # type: ignore[attr-defined]
         if name not in fields:
-            raise UserError(f"{where}: unknown setting {key!r}{did_you_mean(name, fields)}")
+            raise UserError(f"{where}: unknown setting {shown(key)}{did_you_mean(name, fields)}")
 
 
 def _axes(
@@ -209,39 +229,49 @@ def _axes(
         if "." in key:
             check_setting(key, f"{where}, [axes]")
         elif key not in COORDINATES:
-            raise UserError(f"{where}: unknown axis {key!r}{did_you_mean(key, COORDINATES)}")
+            raise UserError(f"{where}: unknown axis {shown(key)}{did_you_mean(key, COORDINATES)}")
         if not isinstance(values, list) or not values:
-            raise UserError(f"{where}: axis {key!r} must be a non-empty list, not {values!r}")
-        if key in ("codebook_size", "code_dim"):
-            check_sizes(key, values, where)
+            raise UserError(f"{where}: axis {key!r} must be a non-empty list, not {shown(values)}")
+        check_values(key, values, where)
     return {key: list(values) for key, values in axes.items()}
 
 
-def check_sizes(key: str, values: Sequence[Any], where: str) -> None:
-    """Refuses anything but positive whole numbers."""
+def check_values(key: str, values: Sequence[Any], where: str) -> None:
+    """Refuses what a coordinate cannot be: a name that is no text, a size out of reach."""
     for value in values:
-        if type(value) is not int or value < 1:
-            raise UserError(f"{where}: {key} must be a positive whole number, not {value!r}")
+        most = MOST.get(key)
+        if most and (type(value) is not int or not 1 <= value <= most):
+            raise UserError(
+                f"{where}: {key} must be a positive whole number up to {most:,}, not {shown(value)}"
+            )
+        if key in ("method", "network", "dataset") and not isinstance(value, str):
+            raise UserError(f"{where}: {key} must be a name, not {shown(value)}")
 
 
-def _seeds(replicates: Mapping[str, Any], where: str) -> tuple[int, ...]:
-    for key in replicates:
-        if key != "seed":
-            raise UserError(f"{where}: unknown key {key!r} in [replicates]; known: seed")
-    seeds = replicates.get("seed", list(SEEDS[:3]))
-    if not isinstance(seeds, list) or not seeds or any(type(s) is not int or s < 0 for s in seeds):
+def _seeds(seeds: Any, where: str) -> tuple[int, ...]:
+    if seeds is None:
+        return SEEDS[:3]
+    if not isinstance(seeds, list) or not seeds:
         raise UserError(
-            f"{where}: [replicates] seed must be a list of whole numbers >= 0, not {seeds!r}"
+            f"{where}: [replicates] seed must be a list of {A_SEED}, not {shown(seeds)}"
         )
+    check_seeds(seeds, f"{where}: [replicates] seed must be a list of")
     return tuple(seeds)
 
 
-def _stages(stages: Any, where: str) -> tuple[str, ...]:
-    if not stages or isinstance(stages, str):
+def check_seeds(seeds: Sequence[Any], where: str) -> None:
+    """Refuses what the generators of a job cannot be seeded with."""
+    for seed in seeds:
+        if type(seed) is not int or not 0 <= seed < SEED_END:
+            raise UserError(f"{where} {A_SEED}, not {shown(seed)}")
+
+
+def _stages(stages: Sequence[str], where: str) -> tuple[str, ...]:
+    if not stages:
         raise UserError(f"{where}: stages must be a list like ['train', 'encode'], not {stages!r}")
     for stage in stages:
         if stage not in STAGES:
-            raise UserError(f"{where}: unknown stage {stage!r}{did_you_mean(str(stage), STAGES)}")
+            raise UserError(f"{where}: unknown stage {shown(stage)}{did_you_mean(stage, STAGES)}")
         if missing := [s for s in ancestors(stage) if s not in stages]:
             raise UserError(f"{where}: stage {stage!r} needs {', '.join(missing)} before it")
     return tuple(stage for stage in STAGES if stage in stages)
@@ -251,7 +281,7 @@ def _rule(rule: Mapping[str, Any], where: str) -> dict[str, Any]:
     for key in rule:
         if key not in COORDINATES and "." not in key:
             raise UserError(
-                f"{where}: unknown axis {key!r} in a rule{did_you_mean(key, COORDINATES)}"
+                f"{where}: unknown axis {shown(key)} in a rule{did_you_mean(key, COORDINATES)}"
             )
     return dict(rule)
 
@@ -259,7 +289,7 @@ def _rule(rule: Mapping[str, Any], where: str) -> dict[str, Any]:
 def _override(rule: Mapping[str, Any], where: str) -> tuple[dict[str, Any], dict[str, Any]]:
     if set(rule) != {"when", "set"}:
         raise UserError(
-            f"{where}: an [[override]] has exactly 'when' and 'set', not {sorted(rule)}"
+            f"{where}: an [[override]] has exactly 'when' and 'set', not {shown(sorted(rule))}"
         )
     for key in rule["set"]:
         check_setting(key, f"{where}, [[override]]")
@@ -270,7 +300,7 @@ def parse_value(text: str) -> Any:
     """A value as TOML writes it; a bare word is a string."""
     try:
         return tomllib.loads(f"v = {text}")["v"]
-    except tomllib.TOMLDecodeError:
+    except (ValueError, RecursionError):  # not TOML, or thousands of digits or brackets
         return text
 
 

@@ -15,6 +15,7 @@ import importlib.metadata
 import importlib.util
 import inspect
 import os
+import re
 import sys
 from dataclasses import dataclass
 from importlib.metadata import EntryPoint, entry_points
@@ -22,7 +23,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Literal
 
-from collapsebench.settings import FLOORS, PAPER_METHODS, UserError, did_you_mean
+from collapsebench.plan import userfile
+from collapsebench.settings import FLOORS, PAPER_METHODS, UserError, did_you_mean, shown
 
 if TYPE_CHECKING:
     from collapsebench.datasets import Dataset
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
 Kind = Literal["methods", "networks", "datasets", "launchers"]
 FOLDERS: dict[Kind, str] = {"methods": "methods", "networks": "networks", "datasets": "datasets",
                             "launchers": "launch/launchers"}  # fmt: skip
+CLASS = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*")  # package.module:Class
 KINDS: tuple[Kind, ...] = tuple(FOLDERS)
 
 
@@ -111,13 +114,13 @@ def find(kind: Kind, word: str) -> Entry:
             such module or class.
     """
     known = _known(kind)
-    if kind == "methods" and ":" in word and not word.endswith(".py"):
+    if kind == "methods" and CLASS.fullmatch(word):
         return _class_entry(word)
-    if not word.endswith(".py"):
-        if word not in known:
-            raise UserError(f"unknown {kind[:-1]} {word!r}{did_you_mean(word, known)}")
+    if word in known:
         return known[word]
-    path = Path(word).expanduser().resolve()
+    if not word.endswith(".py") or not word.isprintable():
+        raise UserError(f"unknown {kind[:-1]} {shown(word)}{did_you_mean(word, known)}")
+    path = Path(os.path.expanduser(word)).resolve()
     if not path.is_file():
         raise UserError(f"no such {kind[:-1]} file: {word}")
     if not path.stem.isidentifier():
@@ -160,10 +163,12 @@ def class_of(word: str) -> type:
     if (here := os.getcwd()) not in sys.path:
         sys.path.append(here)
     try:
-        module = importlib.import_module(module_name)
-    except ModuleNotFoundError as error:
-        if error.name is None or not f"{module_name}.".startswith(f"{error.name}."):
-            raise  # something that the module itself imports
+        with userfile.explained(Path(module_name)):
+            module = importlib.import_module(module_name)
+    except UserError as refused:
+        error = refused.__cause__
+        if not isinstance(error, ModuleNotFoundError) or not _is_part(error.name, module_name):
+            raise  # something that the module itself imports or does
         hint = f"; is it installed? ({_install(module_name)})" if "." not in module_name else ""
         raise UserError(f"{word}: no module named {error.name!r}{hint}") from None
     found = getattr(module, member, None)
@@ -175,23 +180,24 @@ def class_of(word: str) -> type:
     return found
 
 
+def _is_part(name: str | None, module_name: str) -> bool:
+    return name is not None and f"{module_name}.".startswith(f"{name}.")
+
+
 def _install(package: str) -> str:
     return f"pip install {package.replace('_', '-')}"
 
 
 @functools.cache
 def load(entry: Entry) -> ModuleType:
-    """The imported module; an exception in a user's file is that file's own."""
+    """The imported module.
+
+    Raises:
+        UserError: a user's file that cannot be imported, with its line.
+    """
     if entry.module:
         return importlib.import_module(entry.module)
-    name = f"collapsebench_user_{entry.content[:8]}.{entry.name}"
-    spec = importlib.util.spec_from_file_location(name, entry.path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module  # dataclasses look their module up by name
-    spec.loader.exec_module(module)
-    return module
+    return userfile.load(entry.path, f"collapsebench_user_{entry.content[:8]}.{entry.name}")
 
 
 def only_subclass(entry: Entry, base: type) -> Any:

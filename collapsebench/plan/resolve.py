@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import functools
 import json
+import os
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -31,6 +32,7 @@ from collapsebench.settings import (
     digest,
     identity,
     plain,
+    shown,
 )
 
 
@@ -91,7 +93,11 @@ class Wish:
     def of(cls, point: Point, root: Path) -> Wish:
         """The wish of a point, its datasets below ``root``."""
         words = (point.method, point.network, point.dataset)
-        files = [Path(word).expanduser() for word in words if word.endswith(".py")]
+        files = [
+            Path(os.path.expanduser(word))
+            for word in words
+            if word.endswith(".py") and word.isprintable()
+        ]
         edited = tuple(file.stat().st_mtime_ns for file in files if file.is_file())
         return cls(*words, point.settings, json.dumps(point.settings), point.chosen, root, edited)
 
@@ -215,7 +221,9 @@ def _check_groups(settings: Mapping[str, Any], method: str) -> None:
     }
     for key in settings:
         if ":" not in key and not any(key.startswith(f"{group}.") for group in known):
-            raise UserError(f"unknown setting {key!r}{did_you_mean(key.partition('.')[0], known)}")
+            raise UserError(
+                f"unknown setting {shown(key)}{did_you_mean(key.partition('.')[0], known)}"
+            )
 
 
 def _network_choices(settings: Mapping[str, Any]) -> dict[str, Any]:

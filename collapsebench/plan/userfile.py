@@ -1,0 +1,119 @@
+"""A user's file, imported: whatever it does there ends in one line that names the place."""
+
+from __future__ import annotations
+
+import ast
+import contextlib
+import importlib.util
+import os
+import sys
+import traceback
+from collections.abc import Iterator
+from importlib.machinery import ModuleSpec
+from pathlib import Path
+from types import ModuleType
+
+from collapsebench.settings import UserError, few
+
+SURVIVED = 77  # exit code of a process in which the file could be imported, or raised
+
+
+def load(path: Path, name: str) -> ModuleType:
+    """The module of a file, as ``sys.modules[name]``.
+
+    Raises:
+        UserError: it imports a file beside it, raises, or ends the process.
+    """
+    spec = importlib.util.spec_from_file_location(name, path)
+    assert spec is not None
+    with explained(path):
+        refuse_neighbours(path)
+        refuse_deadly(path, spec)
+        return _executed(spec)
+
+
+def _executed(spec: ModuleSpec) -> ModuleType:
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module  # dataclasses look their module up by name
+    spec.loader.exec_module(module)
+    return module
+
+
+@contextlib.contextmanager
+def explained(path: Path) -> Iterator[None]:
+    """Turns what somebody's code raises into one line that names its line in the file."""
+    try:
+        yield
+    except UserError:
+        raise
+    except (Exception, SystemExit) as error:  # whatever the author's code raises
+        frames = traceback.extract_tb(error.__traceback__)
+        lines = [frame.lineno for frame in frames if frame.filename == str(path)]
+        line = error.lineno if isinstance(error, SyntaxError) else (lines or [None])[-1]
+        text = str(error).strip().partition("\n")[0]
+        raised = f"{type(error).__name__}: {text}" if text else type(error).__name__
+        where = f"{path}:{line}" if line else str(path)
+        raise UserError(f"{where} cannot be imported: {raised}") from error
+
+
+def refuse_neighbours(path: Path) -> None:
+    """Raises ``UserError`` if a file imports one beside it, an edit of which nobody would notice.
+
+    What its ``sources`` name is part of its fingerprint and may be imported.
+    """
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    known = {word for node in ast.walk(tree) for word in _sources(node)}
+    imported = {name for node in ast.walk(tree) for name in _imported(node)} - known
+    beside = [n for n in imported if _is_beside(path.parent, n) and n != path.stem]
+    if beside:
+        raise UserError(
+            f"{path} imports its neighbour {few(beside)}, which is no part of its fingerprint: "
+            "put all into the one file, or name the module in the method's `sources`"
+        )
+
+
+def _imported(node: ast.AST) -> list[str]:
+    """First parts of the modules that a statement imports."""
+    if isinstance(node, ast.Import):
+        return [alias.name.partition(".")[0] for alias in node.names]
+    if isinstance(node, ast.ImportFrom):
+        names = [node.module] if node.module else [alias.name for alias in node.names]
+        return [name.partition(".")[0] for name in names]
+    return []
+
+
+def _sources(node: ast.AST) -> list[str]:
+    """The words of an assignment to ``sources``."""
+    targets = node.targets if isinstance(node, ast.Assign) else [getattr(node, "target", None)]
+    value = getattr(node, "value", None)
+    named = any(isinstance(target, ast.Name) and target.id == "sources" for target in targets)
+    if not named or not isinstance(value, ast.Tuple):
+        return []
+    return [str(item.value) for item in value.elts if isinstance(item, ast.Constant)]
+
+
+def _is_beside(folder: Path, name: str) -> bool:
+    """Whether a module lies in a folder, and is no installed one that bears its name, too."""
+    if not (folder / f"{name}.py").is_file() and not (folder / name / "__init__.py").is_file():
+        return False
+    spec = importlib.util.find_spec(name) if name not in sys.modules else sys.modules[name].__spec__
+    return spec is None or spec.origin is None or folder in Path(spec.origin).resolve().parents
+
+
+def refuse_deadly(path: Path, spec: ModuleSpec) -> None:
+    """Raises ``UserError`` if importing a file ends the process; tried in a copy of this one."""
+    if not hasattr(os, "fork"):
+        return
+    child = os.fork()
+    if child == 0:
+        silence = os.open(os.devnull, os.O_WRONLY)
+        for stream in (1, 2):
+            os.dup2(silence, stream)
+        with contextlib.suppress(BaseException):  # told where it is imported for good
+            _executed(spec)
+        os._exit(SURVIVED)
+    code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    if code != SURVIVED:
+        fate = f"signal {-code}" if code < 0 else f"exit code {code}"
+        raise UserError(f"{path} cannot be imported: it ends the process, {fate}")
