@@ -59,7 +59,9 @@ class Data:
     """What is read, ``data.*``."""
 
     path: str = place()  # `folder`: the folder with the images
-    image_size: Count = 0  # `folder`: side in pixels, 0 = 32; fixed for every other dataset
+    image_size: Annotated[int, Ge(0), Le(4096)] = (
+        0  # `folder`: side in pixels, 0 = 32; fixed for every other dataset
+    )
     resize: Literal["squash", "center_crop"] = "squash"  # lsun_church; the paper does not say
 
 
@@ -274,6 +276,11 @@ def shown(value: Any, most: int = 60) -> str:
     except (ValueError, RecursionError):  # a number of thousands of digits, a list in itself
         return f"{type(value).__name__} that is too long to print"
     return text if len(text) <= most else f"{text[: most - 1]}…"
+
+
+def printable(text: str) -> str:
+    """A text on one line, what cannot be printed escaped."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def file_name_flaw(name: str) -> str:

@@ -8,7 +8,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from collapsebench import __version__
-from collapsebench.settings import UserError, system_reason
+from collapsebench.settings import UserError, printable, system_reason
 
 app = typer.Typer(
     help="Does your quantizer's codebook collapse? Train, measure, compare.",
@@ -35,8 +35,7 @@ def main() -> None:
 
 def fail(message: str) -> NoReturn:
     """Prints one line on stderr and ends with exit code 2."""
-    line = "".join(c if c.isprintable() else repr(c)[1:-1] for c in message)
-    print(f"collapsebench: {line}", file=sys.stderr)
+    print(f"collapsebench: {printable(message)}", file=sys.stderr)
     raise SystemExit(2)
 
 

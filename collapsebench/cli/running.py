@@ -27,6 +27,7 @@ from collapsebench.cli.options import (
     SeedList,
     Set,
     Sizes,
+    Slots,
     absolute,
     choice,
     how,
@@ -69,14 +70,14 @@ def run(
     network: Networks = None, dataset: Datasets = None, codebook_size: Sizes = "",
     code_dim: Dims = "", seed: SeedList = None, seeds: SeedCount = None, set_: Set = None,
     only: Only = None, results: Results = Path("results"), data_root: DataRoot = None,
-    slots: Annotated[int | None, how("-j", help="Jobs at a time without a GPU.", min=1)] = None,
+    slots: Slots = None,
     gpus: Annotated[str | None, how(help="Like 0,1; '' for none. Default: all.")] = None,
-    jobs_per_gpu: Annotated[int, how(help="Jobs at a time on each GPU.", min=1)] = 1,
+    jobs_per_gpu: Annotated[int, how(help="Jobs at a time on each GPU.", min=1, max=64)] = 1,
     timeout: Annotated[str | None, how(help="Per task, like 90m or 24h.")] = None,
     checkpoint: Annotated[str, how(help="How often, like 5m.")] = "60s",
     until: Annotated[str | None, how(help="Start nothing after this time, like 09:00.")] = None,
     budget: Annotated[str | None, how(help="Start nothing after this long, like 8h.")] = None,
-    retries: Annotated[int, how(help="Try errors and time-outs again, so often.", min=0)] = 0,
+    retries: Annotated[int, how(help="Of errors and time-outs, each.", min=0, max=1000)] = 0,
     fail_fast: Annotated[bool, how("--fail-fast", help="Stop at a first failure.")] = False,
     launcher: Annotated[str, how(help="Who starts jobs; `list` names them.")] = "local",
     wait: Annotated[bool, how("--wait", help="Stay until what was queued has ended.")] = False,
@@ -156,7 +157,9 @@ def retry(
     failed: Annotated[bool, typer.Option("--failed", help="All that failed.")] = False,
     grid: GridFound = None,
     results: Results = Path("results"),
-    slots: Annotated[int | None, how("-j", help="Jobs at a time without a GPU.", min=1)] = None,
+    slots: Annotated[
+        int | None, how("-j", help="Jobs at a time without a GPU.", min=1, max=4096)
+    ] = None,
 ) -> None:
     """Run failed jobs again on this machine, as they were queued."""
     from collapsebench.launch import control

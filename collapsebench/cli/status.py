@@ -14,15 +14,14 @@ from collapsebench.results import claims, tables
 from collapsebench.results.folder import LOG
 from collapsebench.results.status import find, status
 from collapsebench.settings import UserError, did_you_mean
+from collapsebench.terminal import console
 
 WATCH_S = 1.0
 
 
 def print_status(rows: list[dict[str, Any]]) -> None:
     """Prints job rows for a person."""
-    from rich.console import Console
-
-    Console().print(table(rows))
+    console().print(table(rows))
 
 
 def table(rows: list[dict[str, Any]]) -> Table:
@@ -50,13 +49,10 @@ def watch(results: Path, name: str | None) -> None:
     Raises:
         UserError: no such grid was run here, or none at all.
     """
-    from rich.console import Console
     from rich.live import Live
 
-    console, seen = Console(), dict[str, str]()
-    with (
-        Live(console=console, auto_refresh=False) if console.is_terminal else nullcontext() as live
-    ):
+    screen, seen = console(), dict[str, str]()
+    with Live(console=screen, auto_refresh=False) if screen.is_terminal else nullcontext() as live:
         while True:
             rows = status(results, name)
             if live is not None:

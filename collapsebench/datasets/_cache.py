@@ -23,6 +23,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from collapsebench.settings import SPLITS, UserError
+from collapsebench.terminal import console
 
 BLOCK = 1024  # images decoded between two writes: 48 MiB at 128 x 128
 
@@ -180,10 +181,9 @@ def _image(source: Source, side: int, index: int) -> np.ndarray:
 
 @contextlib.contextmanager
 def _progress(name: str, total: int) -> Iterator[Callable[[int], None]]:
-    from rich.console import Console
     from rich.progress import Progress
 
-    with Progress(console=Console(stderr=True), disable=not sys.stderr.isatty()) as progress:
+    with Progress(console=console(stderr=True), disable=not sys.stderr.isatty()) as progress:
         task = progress.add_task(f"decoding {name}", total=total)
         yield lambda count: progress.advance(task, count)
 

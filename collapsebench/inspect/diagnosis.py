@@ -15,6 +15,7 @@ from collapsebench.inspect.remedies import NO_ROWS, REMEDIES, Effect, Remedy, ef
 from collapsebench.monitor import history
 from collapsebench.monitor.causes import Cause, Evidence, collapsing, findings
 from collapsebench.quantities import percent
+from collapsebench.terminal import console
 
 HEALTHY = "no diagnosis"
 WATCH_S = 1.0
@@ -150,12 +151,11 @@ def watch(path: Path, given: Path | None = None) -> None:
     Raises:
         UserError: a file that is no history.
     """
-    from rich.console import Console
     from rich.live import Live
     from rich.text import Text
 
-    console, seen = Console(), 0
-    live = Live(console=console, auto_refresh=False) if console.is_terminal else None
+    screen, seen = console(), 0
+    live = Live(console=screen, auto_refresh=False) if screen.is_terminal else None
     with live or nullcontext(), suppress(KeyboardInterrupt):
         while True:
             changed = path.stat().st_mtime_ns if path.exists() else 0

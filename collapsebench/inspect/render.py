@@ -10,13 +10,13 @@ from typing import Any
 
 import matplotlib
 from rich.box import SIMPLE_HEAD
-from rich.console import Console
 from rich.table import Table
 
 from collapsebench import __version__, metrics
 from collapsebench.inspect import Inspection
 from collapsebench.quantities import percent
 from collapsebench.results.tables import replace_atomically, write_json
+from collapsebench.terminal import console
 
 CONVERGED = 0.01  # growth of the perplexity over the last doubling of the tokens
 
@@ -85,7 +85,7 @@ def write_term(inspection: Inspection, path: Path) -> None:
     names = [*map(str, range(len(verdicts))), *(["uniform"] if inspection.size_given else [])]
     for q, name in enumerate(names):
         table.add_row(name, [*verdicts, ""][q], *(row.values[q] for row in shown))
-    Console().print(table)
+    console().print(table)
     if images := inspection.images:
         print(
             f"{images.count:,} images: MSE {images.mse:.6f}, PSNR {decibels(images.psnr)} dB, "

@@ -9,7 +9,6 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
@@ -19,6 +18,7 @@ from collapsebench.plan.job import Job
 from collapsebench.quantities import live
 from collapsebench.results.folder import job_folder, progress
 from collapsebench.results.tables import STATUSES
+from collapsebench.terminal import console
 
 SAY_S = 60.0  # between two lines about running jobs where there is no terminal
 
@@ -30,7 +30,7 @@ class Board:
         self.results, self.total, self.ended = results, len(todo), 0
         self.began = self.said = time.monotonic()
         self.best: dict[str, tuple[float, int]] = {}
-        self.console = Console(stderr=False)
+        self.console = console()
         self.live = (
             Live(console=self.console, refresh_per_second=4) if sys.stdout.isatty() else None
         )
@@ -54,7 +54,7 @@ class Board:
         self.ended += status in STATUSES  # not if it will be tried again
         state = progress(job_folder(self.results, job.job_id))
         text = f"[{self.ended}/{self.total}] {name(job)} {status} {values(state)}".rstrip()
-        self.console.print(f"{text}  {self.eta()}", highlight=False, markup=False, soft_wrap=True)
+        self.console.print(f"{text}  {self.eta()}", soft_wrap=True)
 
     def on_poll(self, running: Sequence[Job]) -> None:
         """Redraws the table; without a terminal, a line per job now and then."""
@@ -81,7 +81,7 @@ class Board:
             if state:
                 text = f"{name(job)} {state['stage']} {state['done']}/{state['total']}"
                 more = values(state) + self.warning(job, state)
-                self.console.print(f"{text} {more}", highlight=False, markup=False, soft_wrap=True)
+                self.console.print(f"{text} {more}", soft_wrap=True)
 
     def eta(self) -> str:
         """Time left, from the tasks that ended."""

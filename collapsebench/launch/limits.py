@@ -6,9 +6,10 @@ import re
 import time
 from datetime import datetime, timedelta
 
-from collapsebench.settings import UserError
+from collapsebench.settings import UserError, shown
 
 UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+LONGEST_S = 3650 * UNITS["d"]
 
 
 def seconds(option: str, text: str) -> float:
@@ -19,8 +20,11 @@ def seconds(option: str, text: str) -> float:
     """
     parts = re.fullmatch(r"(\d+(?:\.\d+)?)([smhd])", text)
     if not parts:
-        raise UserError(f"{option} {text!r} must be a number and s, m, h or d, like 90m")
-    return float(parts[1]) * UNITS[parts[2]]
+        raise UserError(f"{option} {shown(text)} must be a number and s, m, h or d, like 90m")
+    found = float(parts[1]) * UNITS[parts[2]]
+    if not 0 < found <= LONGEST_S:
+        raise UserError(f"{option} {shown(text)} must be more than 0s and at most 3650d")
+    return found
 
 
 def deadline(until: str | None, budget: str | None) -> float | None:
@@ -46,7 +50,7 @@ def clock(text: str) -> float:
     try:
         at = datetime.strptime(text, "%H:%M").time()
     except ValueError:
-        raise UserError(f"--until {text!r} must be a time like 09:00") from None
+        raise UserError(f"--until {shown(text)} must be a time like 09:00") from None
     now = datetime.now()
     then = datetime.combine(now.date(), at)
     return (then if then > now else then + timedelta(days=1)).timestamp()

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from collapsebench.datasets import Dataset
-from collapsebench.plan import registry
+from collapsebench.plan import registry, userfile
 from collapsebench.plan.job import Job
 from collapsebench.quantizer import Incompatible
 from collapsebench.results import tables
@@ -119,19 +119,31 @@ def image_macs(job: Job, side: int) -> float:
     if channels == 0:
         return 0.0  # the job ends at once, as a row that says so
     widths = tuple(sorted(job.settings["network"].items()))
-    fixed, per_channel, per_dim = network_macs(network, side, widths)
+    try:
+        fixed, per_channel, per_dim = network_macs(network, side, widths)
+    except (Incompatible, RuntimeError, MemoryError):  # sizes that do not fit, or fit no memory
+        return 0.0
     search = job.codebook_size * job.code_dim * (side // 4) ** 2
     return fixed + per_channel * channels + per_dim * job.code_dim + search
 
 
 @functools.cache
 def encoder_channels(method: str, codebook_size: int, code_dim: int) -> int:
-    """What the method wants from an encoder; 0 if the sizes do not fit it."""
+    """What the method wants from an encoder; 0 if it cannot be had, as its jobs will say."""
+    import torch
+
     cls = registry.method_class(method)
-    try:
-        return cls(codebook_size, code_dim, cls.Settings()).encoder_channels
-    except Incompatible:
-        return 0
+
+    def channels() -> int:
+        with torch.device("meta"):  # the codes take no memory
+            return int(cls(codebook_size, code_dim, cls.Settings()).encoder_channels)
+
+    if registry.find("methods", method).shipped:
+        try:
+            return channels()
+        except Incompatible:
+            return 0
+    return userfile.in_a_copy(channels) or 0
 
 
 @functools.cache

@@ -18,6 +18,7 @@ from collapsebench.plan.job import Finished, Job, finished, pending
 from collapsebench.quantities import percent
 from collapsebench.results import baselines, tables
 from collapsebench.settings import UserError, shown
+from collapsebench.terminal import console
 
 ASK_ABOVE_HOURS = 0.5  # a longer run is confirmed first
 
@@ -209,15 +210,16 @@ def _data_of(job: Job) -> tuple[Any, ...]:
 
 def show(found: Plan) -> None:
     """Prints a plan for a person."""
-    from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
-    grid, console = found.grid, Console()
+    grid, screen = found.grid, console()
     cells = len({job.config_id for job in found.jobs})
     seeds = len({job.seed for job in found.jobs})
-    console.print(f"[bold]{grid.title}[/bold] — grid {grid.name}, scale {grid.scale}")
+    title = Text.assemble((grid.title, "bold"), f" — grid {grid.name}, scale {grid.scale}")
+    screen.print(title)
     times = "×" if len(found.jobs) == cells * seeds else "of up to"
-    console.print(f"{len(found.jobs)} jobs: {cells} cells {times} {seeds} seeds", highlight=False)
+    screen.print(f"{len(found.jobs)} jobs: {cells} cells {times} {seeds} seeds")
     table = Table(box=None, pad_edge=False)
     for column in ("stage", "done", "missing", "hours"):
         table.add_column(column, justify="left" if column == "stage" else "right")
@@ -225,7 +227,7 @@ def show(found: Plan) -> None:
         done, missing = found.done.get(stage, 0), found.missing.get(stage, 0)
         hours = found.hours.get(stage, 0.0)
         table.add_row(stage, str(done), str(missing), f"{hours:.3g}" if missing else "")
-    console.print(table)
+    screen.print(table)
     basis = (
         "measured"
         if found.measured == 1
@@ -234,18 +236,15 @@ def show(found: Plan) -> None:
     device = f"hours of this machine's {os.cpu_count()} cores"
     if found.device != "cpu":
         device = f"{found.device.upper()} hours"
-    console.print(
-        f"{found.total_hours:.3g} {device} ({basis}), {found.gigabytes:.2g} GB", highlight=False
-    )
+    screen.print(f"{found.total_hours:.3g} {device} ({basis}), {found.gigabytes:.2g} GB")
     for label, place in found.beside.items():
-        console.print(f"beside it, measured already: {label} ({place})", highlight=False)
+        screen.print(f"beside it, measured already: {label} ({place})")
     if grid.note:
-        console.print(grid.note, highlight=False)
+        screen.print(grid.note)
     for line in found.lacking:
-        console.print(f"[bold]missing:[/bold] {line}", highlight=False, soft_wrap=True)
+        screen.print(Text.assemble(("missing:", "bold"), f" {line}"), soft_wrap=True)
     if found.lacking or (found.device == "cpu" and found.total_hours > ASK_ABOVE_HOURS):
-        console.print(
+        screen.print(
             f"a scale that fits a laptop: collapsebench run --grid {grid.name} --scale demo",
-            highlight=False,
             soft_wrap=True,
         )

@@ -32,6 +32,7 @@ from collapsebench.settings import (
     digest,
     identity,
     plain,
+    printable,
     shown,
 )
 
@@ -172,7 +173,7 @@ def _resolved(wish: Wish) -> Resolved:
     return Resolved(
         columns={
             "method": method.name,
-            "label": cls.label or method.name,
+            "label": printable(cls.label or method.name),
             "kind": method.role,
             "network": network.name,
             "dataset": data.name,

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import gc
+import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import matplotlib
-from rich.console import Console
+from rich.text import Text
 
 from collapsebench.report import bundle as bundles
 from collapsebench.report import page, sections, tables
@@ -19,6 +20,7 @@ from collapsebench.report.style import apply_style
 from collapsebench.report.tables import Table
 from collapsebench.results import grids
 from collapsebench.settings import UserError, did_you_mean
+from collapsebench.terminal import console
 
 FORMATS = {"md": tables.to_markdown, "csv": tables.to_csv, "latex": tables.to_latex}
 SUFFIXES = {"md": "md", "csv": "csv", "latex": "tex"}
@@ -62,7 +64,8 @@ def _write(data: ReportData, folder: Path, images: bool, to: Sequence[str], bund
     for word in to:
         if word not in ALL:
             raise UserError(f"unknown format {word!r}{did_you_mean(word, (*ALL, 'term'))}")
-    with matplotlib.rc_context():
+    with matplotlib.rc_context(), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing")  # an emoji in somebody's label
         folder.mkdir(parents=True, exist_ok=True)
         apply_style()
         blocks = collect(data, without=() if images else sections.PICTURES)
@@ -129,14 +132,14 @@ def to_terminal(grid: str, results: Path, *, baselines: Path | None = None) -> N
         UserError: a grid that was not run here, or whose record is damaged.
     """
     data = ReportData(grid, results, baselines)
-    console = Console()
-    console.print(f"[bold]{data.grid['title']}[/]  {page.scale_words(data)}")
+    screen = console()
+    screen.print(Text.assemble((data.grid["title"], "bold"), f"  {page.scale_words(data)}"))
     for block in collect(data, only=sections.IN_TERMINAL).all():
         if isinstance(block, Table) and not block.folded:
-            console.print(tables.to_terminal(block))
+            screen.print(tables.to_terminal(block))
             for note in (*block.notes, *block.todo):
-                console.print(note, style="dim", highlight=False)
-            console.print()
+                screen.print(note, style="dim")
+            screen.print()
 
 
 @contextlib.contextmanager

@@ -120,4 +120,4 @@ def _points(drawing: Drawing) -> str:
     for ax, series, x, y, text in drawing.points:
         left, bottom = ax.transData.transform((x, y)) * scale
         found.append([round(left, 1), round(height - bottom, 1), series, html.escape(text)])
-    return json.dumps(found).replace("</", "<\\/")
+    return json.dumps(found).replace("<", "\\u003c")

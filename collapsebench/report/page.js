@@ -84,7 +84,7 @@
     button.addEventListener("click", async () => {
       const name = button.textContent;
       const text = document.getElementById(button.dataset.copy).textContent;
-      await copy(text.replaceAll("<\\/", "</"));
+      await copy(text.replaceAll("<\\/", "</").replaceAll("<\\!--", "<!--"));
       button.textContent = "copied";
       setTimeout(() => { button.textContent = name; }, 1200);
     }),

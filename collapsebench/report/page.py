@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -25,6 +26,7 @@ from collapsebench.report.tables import Cell, Log, Number, Part, Table, TableLin
 from collapsebench.report.what_ran import what_ran
 
 HERE = Path(__file__).parent
+SCRIPT = re.compile("<(/|!--)")  # what ends a script element, or hides its end
 VERDICTS = ("reproduced", "inconclusive", "differs", "not measured")
 WITH_VERDICTS = ("table1", "table2", "table3")
 CHIPS = {
@@ -185,7 +187,7 @@ def forms(table: Table) -> dict[str, str]:
         "Markdown": tables.to_markdown(table),
         "CSV": tables.to_csv(table),
     }
-    return {form: Markup(text.replace("</", "<\\/")) for form, text in texts.items()}
+    return {form: Markup(SCRIPT.sub(r"<\\\1", text)) for form, text in texts.items()}
 
 
 def looks(blocks: Blocks) -> list[Look]:

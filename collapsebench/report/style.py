@@ -46,6 +46,7 @@ RC: dict[str, object] = {
     "grid.color": LINE,
     "grid.linewidth": 0.5,
     "text.color": INK,
+    "text.parse_math": False,  # a "$" in somebody's label is one
     "xtick.color": QUIET,
     "ytick.color": QUIET,
     "xtick.labelcolor": INK,

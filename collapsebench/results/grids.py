@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from collapsebench.results import tables
-from collapsebench.settings import STAGES, UserError, did_you_mean
+from collapsebench.settings import STAGES, UserError, did_you_mean, printable, shown
 
 # What a record must hold, and what it may, with what stands for that where it is absent.
 GRID: dict[str, type] = {"jobs": list}
@@ -49,18 +49,20 @@ def read(results: Path, name: str) -> dict[str, Any]:
     Raises:
         UserError: no such grid was run here, or its record is torn or not one of this program.
     """
+    if name not in names(results):
+        known = did_you_mean(name, names(results))
+        raise UserError(f"grid {shown(name)} was not run in {results}{known}")
     file = path(results, name)
     try:
         record = json.loads(file.read_text(encoding="utf-8"))
         problem = flaw(record)
-    except FileNotFoundError:
-        known = did_you_mean(name, names(results))
-        raise UserError(f"grid {name!r} was not run in {results}{known}") from None
     except (OSError, ValueError, RecursionError) as error:
         problem = str(error)
     if problem:
         raise UserError(f"{file} cannot be read: {problem}")
-    return GRID_OPTIONAL | record | {"name": name, "jobs": [_complete(j) for j in record["jobs"]]}
+    whole = GRID_OPTIONAL | record
+    own = {"name": name, "title": printable(whole["title"])}
+    return whole | own | {"jobs": [_complete(job) for job in record["jobs"]]}
 
 
 def every(results: Path) -> list[dict[str, Any]]:
@@ -124,4 +126,5 @@ def _foreign(job: Mapping[str, Any]) -> str:
 def _complete(job: dict[str, Any]) -> dict[str, Any]:
     """A job with every field; without its ids it shares no cell and no table."""
     alone = {"config_id": job["job_id"], "comparison_id": job["job_id"]}
-    return JOB_OPTIONAL | alone | job
+    texts = {name: printable(job[name]) for name in ("label", "settings_label", "dataset")}
+    return JOB_OPTIONAL | alone | job | texts
