@@ -31,6 +31,7 @@ PAPER_STEPS = 150_000  # the paper's training length, appendix C; schedules are 
 MOST = 10**9  # steps, epochs, images: nothing that is counted here needs more
 Positive = Annotated[int, Gt(0), Le(MOST)]
 Count = Annotated[int, Ge(0), Le(2**32 - 1)]  # seeds, too
+Side = Annotated[int, Ge(0), Le(4096)]
 PositiveFloat = Annotated[float, Gt(0)]
 NonNegative = Annotated[float, Ge(0)]
 Share = Annotated[float, Ge(0), Le(1)]
@@ -59,9 +60,7 @@ class Data:
     """What is read, ``data.*``."""
 
     path: str = place()  # `folder`: the folder with the images
-    image_size: Annotated[int, Ge(0), Le(4096)] = (
-        0  # `folder`: side in pixels, 0 = 32; fixed for every other dataset
-    )
+    image_size: Side = 0  # `folder`: side in pixels, 0 = 32; fixed for every other dataset
     resize: Literal["squash", "center_crop"] = "squash"  # lsun_church; the paper does not say
 
 
