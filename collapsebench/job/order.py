@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
 from collapsebench.results import tables
-from collapsebench.results.folder import ORDER
+from collapsebench.results.folder import ORDER, read_json
 from collapsebench.settings import STAGES, UserError, build, plain
 
 
@@ -47,12 +47,10 @@ class Order:
             UserError: an order that cannot be read.
         """
         path = folder / ORDER
-        try:
-            content = json.loads(path.read_text(encoding="utf-8"))
-        except FileNotFoundError:
+        if not os.path.lexists(path):
             return cls()
-        except ValueError as error:
-            raise UserError(f"{path} cannot be read: {error}") from None
+        if not (content := read_json(path, {})):
+            raise UserError(f"{path} cannot be read: it is torn, or holds no object")
         return build(cls, content, str(path))
 
     def write(self, folder: Path) -> None:

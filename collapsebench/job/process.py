@@ -21,6 +21,7 @@ from collapsebench.settings import system_reason
 TAKEN = 4  # exit code: somebody else works on this job
 EXIT_CODES = {"done": 0, "diverged": 0, "incompatible": 0, "interrupted": 3, "timeout": 5,
               "cancelled": 6, "out_of_memory": 7, "error": 8}  # fmt: skip
+MOST_THREADS = 1024  # of a job; a larger number is damage
 M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4  # malloc.h
 
 
@@ -100,7 +101,7 @@ def first_threads(folder: Path, threads: int) -> int:
     """The number of threads of the job's first start: a resumed run must round as it began."""
     path = folder / THREADS
     written = path.read_text(errors="replace").strip() if path.is_file() else ""
-    if re.fullmatch(r"[1-9]\d{0,3}", written):
+    if re.fullmatch(r"\d{1,4}", written) and 0 < int(written) <= MOST_THREADS:
         return int(written)
     if os.path.lexists(path):
         set_aside(path, "no number of threads")

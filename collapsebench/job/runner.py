@@ -22,7 +22,16 @@ from collapsebench.plan.job import Job, finished, harmed, pending
 from collapsebench.quantizer import Incompatible
 from collapsebench.results import copies, provenance, tables
 from collapsebench.results.claims import Claim, Taken, describe, holder
-from collapsebench.results.folder import ROWS, clear, damage, mark, say
+from collapsebench.results.folder import (
+    PROGRESS,
+    ROWS,
+    clear,
+    damage,
+    files_of,
+    mark,
+    marker_file,
+    say,
+)
 from collapsebench.results.runs import attempts, rows_name, run_name
 from collapsebench.settings import PIPELINE, STAGES, UserError, system_reason
 
@@ -135,7 +144,7 @@ def perform(workspace: Workspace, stage: str) -> tuple[Rows, Facts]:
     """Runs one stage and marks its files as made with these settings."""
     workspace.started = {"clock": time.monotonic(), "at": datetime.now(UTC)}
     print(f"{stage} begins", flush=True)
-    clear(workspace.folder, stage)
+    clear(workspace.folder, [*files_of(stage), marker_file(stage), PROGRESS])
     try:
         rows, facts, files = function(stage)(workspace)
     except SystemExit as end:  # a method that ends the process has no result

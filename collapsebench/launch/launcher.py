@@ -7,7 +7,6 @@ queues it there and returns. What the job is to know lies in its folder then, as
 from __future__ import annotations
 
 import functools
-import json
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,7 +17,7 @@ from collapsebench.launch import devices, site
 from collapsebench.launch.tasks import Task
 from collapsebench.plan import registry
 from collapsebench.results import tables
-from collapsebench.results.folder import job_folder
+from collapsebench.results.folder import job_folder, read_json
 from collapsebench.settings import UserError, did_you_mean
 
 QUEUED = "queued.json"  # in a job's folder: launcher -> the ids under which it ever queued the job
@@ -119,11 +118,12 @@ def find(name: str, results: Path) -> Launcher:
 
 def queued(folder: Path) -> dict[str, list[str]]:
     """Launcher -> the ids under which it ever queued the job of this folder."""
-    try:
-        noted: dict[str, list[str]] = json.loads((folder / QUEUED).read_text())
-    except (OSError, ValueError):
-        return {}
-    return noted
+    noted = read_json(folder / QUEUED, {})
+    return {
+        name: [queued_id for queued_id in ids if isinstance(queued_id, str)]
+        for name, ids in noted.items()
+        if isinstance(ids, list)
+    }
 
 
 def without_queued(todo: Sequence[Task], results: Path) -> list[Task]:

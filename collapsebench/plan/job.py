@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import filecmp
-import json
 import shutil
 from dataclasses import dataclass, replace
 from functools import partial
@@ -12,7 +11,19 @@ from pathlib import Path
 from typing import Any
 
 from collapsebench.results import tables
-from collapsebench.results.folder import JOB, job_folder, spoiled
+from collapsebench.results.folder import (
+    CANCEL,
+    JOB,
+    LOG,
+    ORDER,
+    PROGRESS,
+    STATUS,
+    THREADS,
+    clear,
+    job_folder,
+    read_json,
+    spoiled,
+)
 from collapsebench.results.runs import Finished, finished
 from collapsebench.settings import GROUPS, STAGES, UserError, build
 
@@ -53,19 +64,24 @@ class Job:
         Raises:
             UserError: no job.json, or one that this version cannot read.
         """
+        path = folder / JOB
+        if not path.is_file():
+            raise UserError(f"{folder} is not a job's folder: it has no {JOB}")
+        content = read_json(path, {})
+        if not content:
+            raise UserError(f"{path} cannot be read: it is torn, or holds no object")
         try:
-            job = cls(**json.loads((folder / JOB).read_text(encoding="utf-8")))
-            files = {kind: str(folder / Path(name).name) for kind, name in job.files.items()}
-            return replace(job, files=files)
-        except FileNotFoundError:
-            raise UserError(f"{folder} is not a job's folder: it has no {JOB}") from None
-        except (ValueError, TypeError) as error:
-            raise UserError(f"{folder / JOB} cannot be read: {error}") from None
+            job = build(cls, content, "job")
+        except UserError as error:
+            raise UserError(f"{path} cannot be read: {error}") from None
+        files = {kind: str(folder / Path(name).name) for kind, name in job.files.items()}
+        return replace(job, files=files)
 
     def queue(self, results: Path) -> Path:
         """Writes job.json and the copies of user files that will run; returns the folder."""
         folder = job_folder(results, self.job_id)
         folder.mkdir(parents=True, exist_ok=True)
+        clear(folder, (JOB, ORDER, THREADS, CANCEL, LOG, STATUS, PROGRESS))
         files = {kind: Path(source).name for kind, source in self.files.items()}
         for kind, source in self.files.items():
             target = folder / files[kind]

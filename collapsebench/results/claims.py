@@ -21,8 +21,10 @@ from typing import Any
 import psutil
 
 from collapsebench.results import tables
+from collapsebench.results.folder import read_json, set_aside
 
 BEAT_S = 10.0  # between two beats of a holder's heart
+FIELDS = {"host": str, "pid": int, "started": float, "token": str}  # of a claim
 SILENT_READINGS = 6  # readings without a beat, at least BEAT_S apart, until a claim is stale
 
 
@@ -125,7 +127,7 @@ class Claim:
             return False
         for old in numbers(self.folder):
             if old < self.number:
-                path(self.folder, old).unlink(missing_ok=True)
+                remove(path(self.folder, old))
         return True
 
     def _beat(self) -> None:
@@ -144,6 +146,13 @@ class Claim:
         tables.replace_atomically(file, lambda p: p.write_text(json.dumps(value)), Path.stat)
 
 
+def remove(claim: Path) -> None:
+    """Removes an old claim; what is no file is set aside."""
+    if os.path.lexists(claim) and not claim.is_file():
+        set_aside(claim, "no file")
+    claim.unlink(missing_ok=True)
+
+
 def path(folder: Path, number: int) -> Path:
     """The file of a claim."""
     return folder / f"claim-{number}.json"
@@ -152,7 +161,7 @@ def path(folder: Path, number: int) -> Path:
 def numbers(folder: Path) -> list[int]:
     """Numbers of the claims in a folder."""
     found = (p.stem.removeprefix("claim-") for p in folder.glob("claim-*.json"))
-    return [int(number) for number in found if number.isdigit()]
+    return [int(number) for number in found if number.isdecimal()]
 
 
 def latest(folder: Path) -> int:
@@ -161,15 +170,12 @@ def latest(folder: Path) -> int:
 
 
 def holder(folder: Path) -> dict[str, Any] | None:
-    """The claim that counts; None if there is none or it was released."""
+    """The claim that counts; None if there is none, it was released, or it names no process."""
     while (number := latest(folder)) > 0:
-        try:
-            found: dict[str, Any] = json.loads(path(folder, number).read_text())
-        except FileNotFoundError:  # followed and tidied away just now
-            continue
-        except ValueError:  # torn by the machine's own end
-            return None
-        return None if found.get("released") else found
+        found = read_json(path(folder, number), FIELDS)
+        if not found and not os.path.lexists(path(folder, number)):
+            continue  # followed and tidied away just now
+        return None if not found or found["pid"] < 1 or found.get("released") else found
     return None
 
 
@@ -181,7 +187,7 @@ def alive(found: dict[str, Any]) -> bool:
         process = psutil.Process(found["pid"])
         same = abs(process.create_time() - found["started"]) < 1.0
         return same and process.status() != psutil.STATUS_ZOMBIE
-    except (psutil.Error, KeyError):
+    except (psutil.Error, OverflowError):
         return False
 
 

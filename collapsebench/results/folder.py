@@ -57,12 +57,12 @@ def say(folder: Path, stage: str, status: str, message: str) -> None:
 
 def last_said(folder: Path) -> dict[str, str]:
     """Stage, status and message of a job's last attempt; empty before the first."""
-    return _read(folder / STATUS, {"stage": str, "status": str, "message": str})
+    return read_json(folder / STATUS, {"stage": str, "status": str, "message": str})
 
 
 def progress(folder: Path) -> dict[str, Any]:
     """What a running job last said of itself: stage, done, total, values; empty before that."""
-    state = _read(folder / PROGRESS, {"stage": str, "done": int, "total": int, "values": dict})
+    state = read_json(folder / PROGRESS, {"stage": str, "done": int, "total": int, "values": dict})
     if state:
         numbers = {k: v for k, v in state["values"].items() if isinstance(v, int | float)}
         state["values"] = numbers
@@ -96,16 +96,20 @@ def spoiled(folder: Path, stage_ids: Mapping[str, str]) -> dict[str, str]:
     harm = {}
     for stage, stage_id in stage_ids.items():
         path = folder / marker_file(stage)
-        marker = _read(path, {"stage_id": str})
+        marker = read_json(path, {"stage_id": str})
         if os.path.lexists(path) and not marker:
             harm[stage] = f"{path.name} is damaged"
         if marker.get("stage_id") != stage_id:
             continue
-        names = [name for kind in PIPELINE[stage].files.values() for name in kind]
-        names = [name for name in names if _since(folder / name, path)]
+        names = [name for name in files_of(stage) if _since(folder / name, path)]
         if reason := damage(folder, stage, stage_id, names):
             harm[stage] = reason
     return harm
+
+
+def files_of(stage: str) -> list[str]:
+    """Names of all files that a stage may leave."""
+    return [name for kind in PIPELINE[stage].files.values() for name in kind]
 
 
 def _since(path: Path, marker: Path) -> bool:
@@ -115,10 +119,9 @@ def _since(path: Path, marker: Path) -> bool:
     return not path.is_file() or path.stat().st_mtime_ns >= marker.stat().st_mtime_ns
 
 
-def clear(folder: Path, stage: str) -> None:
-    """Sets aside what is no file and stands where a stage writes one."""
-    names = [name for kind in PIPELINE[stage].files.values() for name in kind]
-    for path in (folder / name for name in [*names, marker_file(stage)]):
+def clear(folder: Path, names: Iterable[str]) -> None:
+    """Sets aside what is no file and stands where one is to be written."""
+    for path in (folder / name for name in names):
         if os.path.lexists(path) and not path.is_file():
             set_aside(path, "no file")
 
@@ -132,7 +135,7 @@ def damage(folder: Path, stage: str, stage_id: str, names: Iterable[str]) -> str
         stage_id: with which settings they must have been made.
         names: the files that are wanted, of those that ``mark`` wrote down.
     """
-    marker = _read(folder / marker_file(stage), {"stage_id": str})
+    marker = read_json(folder / marker_file(stage), {"stage_id": str})
     if marker.get("stage_id") != stage_id:
         return f"{marker_file(stage)} is missing, damaged or of other settings"
     files = marker.get("files")
@@ -177,8 +180,8 @@ def set_aside(path: Path, reason: str) -> None:
     print(f"{said}: kept as {aside.name} and made anew", flush=True)
 
 
-def _read(path: Path, kinds: dict[str, type]) -> dict[str, Any]:
-    """A small JSON file; {} if it is absent, torn, or lacks a field of its kind."""
+def read_json(path: Path, kinds: Mapping[str, type]) -> dict[str, Any]:
+    """A small JSON file; {} if it is absent, torn, no file, or lacks a field of its kind."""
     if not path.is_file():  # opening a pipe would wait for ever
         return {}
     try:

@@ -56,7 +56,7 @@ def _table(data: ReportData, comparison: Comparison, number: int) -> Table | Non
     ]
     shown = [note for note in table.notes if not note.startswith("n + df")]
     notes = [
-        f"A line is made by: {data.command(comparison, ())} -m NAME, the name that stands last in it.",
+        f"A line is made by: {data.command(comparison, ())} -m and the name that stands last.",
         f"Your own quantizer joins by: {data.command(comparison, ['my_vq.py'])}",
     ]
     return replace(
