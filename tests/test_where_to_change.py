@@ -80,7 +80,7 @@ CHANGES = {  # row of the table -> file -> (what stands there, what is put in it
         "job/order.py": ("    threads: int = 0", '    threads: int = 0\n    reason: str = ""'),
     },
     "a format of token files": {
-        "inspect/files.py": ('    ".npy": _open_npy,',
+        "datasets/_arrays.py": ('    ".npy": _open_npy,',
                              '    ".npy": _open_npy,\n    ".txt": lambda path, name: '
                              "in_memory(np.loadtxt(path, dtype=np.int64)),"),
     },

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from collapsebench.inspect.files import Opened, Pieces, in_memory, open_array, whole
+from collapsebench.datasets._arrays import Opened, Pieces, in_memory, open_array, whole
 from collapsebench.settings import UserError
 
 NAME = "tokens"  # of the array or column that is read where a file holds several

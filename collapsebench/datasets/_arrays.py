@@ -118,7 +118,7 @@ def _npy_header(path: Path, stream: IO[bytes]) -> tuple[tuple[int, ...], np.dtyp
     else:
         shape, fortran, dtype = np.lib.format.read_array_header_2_0(stream)
     if dtype.hasobject:
-        raise UserError(f"{path}: holds Python objects, not an array of integers")
+        raise UserError(f"{path}: holds Python objects, not an array of numbers")
     if fortran and len(shape) > 1:
         raise UserError(f"{path}: {_FORTRAN}")
     return shape, dtype
@@ -133,7 +133,7 @@ def _open_parquet(path: Path, name: str) -> Opened:
         parts = [path / part for part in sorted(shown)]
     heads = [head for part in parts if (head := _parquet_head(part, name))]
     if not heads:
-        raise UserError(f"{path}: no tokens ({'empty' if parts else 'no .parquet file in it'})")
+        raise UserError(f"{path}: no {name} ({'empty' if parts else 'no .parquet file in it'})")
     axes = heads[0].axes
     if odd := [head.path for head in heads if head.axes != axes]:
         raise UserError(f"{odd[0]}: {_UNEQUAL}")
@@ -178,7 +178,7 @@ def _flat(
     found: list[int] = []
     while True:
         if values.null_count:
-            raise UserError(f"{path}: {values.null_count} empty values (nulls) among the tokens")
+            raise UserError(f"{path}: {values.null_count} empty values (nulls)")
         if not pa.types.is_nested(values.type):
             return tuple(found), values.to_numpy(zero_copy_only=False)
         lengths = pc.unique(pc.list_value_length(values)).to_pylist()
@@ -252,5 +252,5 @@ _DAMAGED = (
     pickle.UnpicklingError, SafetensorError,
 )  # fmt: skip
 _NOT_IN_NUMPY = ("BF16", "F8_E4M3", "F8_E5M2")  # of safetensors' types
-_FORTRAN = "saved in Fortran order; save np.ascontiguousarray(tokens)"
-_UNEQUAL = "rows of unequal lengths; save one flat column of tokens"
+_FORTRAN = "saved in Fortran order; save np.ascontiguousarray of it"
+_UNEQUAL = "rows of unequal lengths; save rows of one length, or one flat column"
