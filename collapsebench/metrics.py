@@ -241,6 +241,28 @@ def duplicate_codes(codebook: ArrayLike, tolerance: float = DUPLICATE_TOLERANCE)
     return len(rounded) - len({row.tobytes() for row in rounded})
 
 
+def tuple_metrics(tokens: ArrayLike, codebook_size: int) -> dict[str, float]:
+    """How well items are told apart by all their tokens, as recommenders ask of residual codes.
+
+    Args:
+        tokens: (N, T) integers, a row for each item.
+        codebook_size: K of each token.
+
+    Returns:
+        ``bits_per_item``: T log2 K; ``collision_rate``: 1 - (different rows) / N, in [0, 1);
+        ``items_per_tuple``: N / (different rows), from 1; ``largest_tuple``: the most items that
+        share all their tokens.
+    """
+    rows = np.asarray(tokens)
+    _, shared = np.unique(rows, axis=0, return_counts=True)
+    return {
+        "bits_per_item": rows.shape[1] * math.log2(codebook_size),
+        "collision_rate": 1 - len(shared) / len(rows),
+        "items_per_tuple": len(rows) / len(shared),
+        "largest_tuple": float(shared.max()),
+    }
+
+
 def psnr(mse: float) -> float:
     """Peak signal-to-noise ratio in dB of a mean squared error on [0, 1] pixels; inf at 0."""
     return -10 * math.log10(mse) if mse > 0 else math.inf

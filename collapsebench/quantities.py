@@ -127,6 +127,24 @@ RECORDS = (
     Quantity("mse", "MSE × 10³", "mean squared error of reconstructions, pixels in [0, 1]",
              "smaller", factor=1e3, margin=0.03, published="mse_e3", log=True),
     Quantity("psnr", "PSNR", "-10 log10 of the mean squared error", "larger", unit="dB"),
+    Quantity("normalised_error", "normalised error", "squared error of vectors / squared distance "
+             "from the mean, each feature in units of its spread in the train split; from 0, 1 = "
+             "as good as the mean", "smaller", decimals=4, margin=0.03, log=True),
+    Quantity("best_possible_error", "best possible", "the least normalised error that a quantizer "
+             "of as many bits can have; there only where the data are made so", "smaller",
+             decimals=4),
+    Quantity("excess_error", "excess", "normalised error minus the best possible", "smaller",
+             decimals=4),
+    Quantity("cosine_similarity", "cosine similarity", "of vectors and their reconstructions, in "
+             "the units of the file; mean over positions, in [-1, 1]", "larger", decimals=4),
+    Quantity("bits_per_item", "bits per item", "positions x codebooks x log2 K", "smaller",
+             decimals=1),
+    Quantity("collision_rate", "collision rate", "1 - different token tuples / items, of a split, "
+             "in [0, 1)", "smaller", unit="%", factor=100, split="train"),
+    Quantity("items_per_tuple", "items per tuple", "items of a split / different token tuples, "
+             "from 1", "smaller", decimals=3, split="train"),
+    Quantity("largest_tuple", "most items of a tuple", "items of a split that share all their "
+             "tokens", "smaller", decimals=1, split="train"),
     Quantity("nll", "NLL", "negative log-likelihood of the tokens under the prior, from 0",
              "smaller", unit="nats per token", decimals=3, stage="prior"),
     Quantity("bits_per_token", "bits per token", "the same in bits", "smaller", decimals=3,
@@ -172,7 +190,14 @@ RECORDS = (
 )  # fmt: skip
 QUANTITIES = {record.name: record for record in RECORDS}
 TESTED = tuple(record for record in RECORDS if record.margin)  # between methods, tags and versions
-LIVE = ("mse", "perplexity", "usage", "prior_held_out", "gfd")  # shown of a job at work
+LIVE = (
+    "mse",
+    "normalised_error",
+    "perplexity",
+    "usage",
+    "prior_held_out",
+    "gfd",
+)  # shown of a job at work
 EACH = "codebook_"  # begins the names of the rows that hold each of several codebooks
 
 INCEPTION = "inception-v3-compat"

@@ -59,7 +59,8 @@ def place() -> Any:
 class Data:
     """What is read, ``data.*``."""
 
-    path: str = place()  # `folder`: the folder with the images
+    path: str = place()  # `folder`: the folder with the images; `vectors`: the file
+    array: str = place()  # `vectors`: which array or column of the file; "" = the only one
     image_size: Side = 0  # `folder`: side in pixels, 0 = 32; fixed for every other dataset
     resize: Literal["squash", "center_crop"] = "squash"  # lsun_church; the paper does not say
 
@@ -157,7 +158,8 @@ def tokens_file(split: str) -> str:
 
 # What stages leave in a job's folder.
 MODEL, ENTROPY_MAPS = "model.safetensors", "entropy_maps.npy"  # maps: of one image, along training
-CODEBOOK, RECONSTRUCTIONS = "codebook.npy", "reconstructions.png"
+CODEBOOK = "codebook.npy"
+RECONSTRUCTIONS, RECONSTRUCTED = "reconstructions.png", "reconstructed.npy"  # images; other items
 TOKENS = tuple(tokens_file(split) for split in SPLITS)
 PRIOR = "prior.safetensors"
 SAMPLES, SAMPLE_TOKENS, SAMPLE_GRID = "samples.npy", "sample_tokens.npy", "samples.png"
@@ -201,7 +203,8 @@ PIPELINE = {
         ),
         Stage(
             "encode", Encode, implementation=1, parent="train", reads={"train": (MODEL,)},
-            files={"codebook": (CODEBOOK,), "tokens": TOKENS, "images": (RECONSTRUCTIONS,)},
+            files={"codebook": (CODEBOOK,), "tokens": TOKENS,
+                   "images": (RECONSTRUCTIONS, RECONSTRUCTED)},
             macs=lambda load, own: load.image_macs * load.images,
             size=lambda load, own: load.token_bytes * load.images * 1.2,  # three splits
         ),

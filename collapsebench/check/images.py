@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from collapsebench.check.records import Record
-from collapsebench.datasets import Images
+from collapsebench.datasets import IMAGES, Items
 from collapsebench.job.stages import SPLITS
 from collapsebench.plan import registry
 from collapsebench.settings import Data
@@ -23,12 +23,13 @@ def computed() -> dict[str, Record]:
 
 
 def built_in(empty: Path) -> list[str]:
-    """Names of the shipped datasets that lack nothing in an empty folder."""
+    """Names of the shipped datasets of images that lack nothing in an empty folder."""
     return [
         name
         for name in registry.names("datasets")
         if registry.find("datasets", name).shipped
         and registry.dataset(name).missing(Data(), empty) is None
+        and registry.dataset(name).form(Data()).noun == IMAGES.noun
     ]
 
 
@@ -45,7 +46,7 @@ def record(name: str, root: Path) -> Record:
     return Record(f"dataset {dataset.version}", values, bump, RTOL)
 
 
-def facts(images: Images, split: str) -> list[tuple[str, np.ndarray]]:
+def facts(images: Items, split: str) -> list[tuple[str, np.ndarray]]:
     """Number of images of a split; mean colour of each quadrant, (2, 2, 3)."""
     pixels: np.ndarray = getattr(images, split)
     half = pixels.shape[1] // 2

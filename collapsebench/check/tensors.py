@@ -18,7 +18,7 @@ from collapsebench import fidelity, metrics, ops, schedules
 from collapsebench.check import records
 from collapsebench.check.records import Record, Records, compare
 from collapsebench.check.verdicts import MISSING, OK, WORSE, Finding
-from collapsebench.job import encode
+from collapsebench.datasets import IMAGES
 from collapsebench.plan import registry
 from collapsebench.quantizer import Quantizer
 from collapsebench.results import tables
@@ -90,9 +90,9 @@ def as_bytes() -> Pairs:
     """Pixels to bytes, rounded and clamped, red first; and back."""
     red = torch.tensor([-1.0, 0.6 / 255, 2.0], dtype=torch.float64)
     x = torch.stack([red, 0 * red, 0 * red]).reshape(1, 3, 1, 3)
-    rounded = encode.to_uint8(x)
+    rounded = IMAGES.stored(x)
     low, small, high = rounded[0, 0, :, 0].tolist()
-    back = encode.to_pixels(rounded, torch.device("cpu"))
+    back = IMAGES.batch(torch.from_numpy(rounded))
     return {
         "a pixel of -1 as a byte": (low, 0.0),
         "a pixel of 0.6 / 255 as a byte": (small, 1.0),

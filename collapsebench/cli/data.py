@@ -57,16 +57,16 @@ def prepare(name: str, settings: Data, root: Path, download: bool) -> Path:
 
 
 def description(name: str, settings: Data, root: Path) -> list[str]:
-    """What a prepared dataset holds: images per split, and what a person should know of them."""
+    """What a prepared dataset holds: items per split, and what a person should know of them."""
     chosen = dataset(name)
-    images = chosen.load(settings, root)
-    counts = {split: len(getattr(images, split)) for split in _cache.SPLITS}
-    side, batch = chosen.side(settings), Train().batch_size
+    items = chosen.load(settings, root)
+    counts = {split: len(getattr(items, split)) for split in _cache.SPLITS}
+    form, batch = items.form, Train().batch_size
     held = ", ".join(f"{count:,} {split}" for split, count in counts.items())
-    lines = [f"{held} images of {side} x {side} pixels", *chosen.notes(settings, root)]
+    lines = [f"{held} {form.noun} of {form.extent}", *chosen.notes(settings, root)]
     if counts["train"] < batch:
         lines.append(
-            f"{counts['train']} train images are fewer than a batch of {batch} "
+            f"{counts['train']} train {form.noun} are fewer than a batch of {batch} "
             "(train.batch_size): every step will see all of them"
         )
     return lines

@@ -1,9 +1,10 @@
 """Datasets: one file each, found by its name. This page is the contract of such a file.
 
-A dataset file holds exactly one subclass of ``Dataset`` that says how its images are recognised
+A dataset file holds exactly one subclass of ``Dataset`` that says how its items are recognised
 (``content_hash``), opened and split (``read``), and what is wrong where they are absent
-(``lacking``). Decoding, caching and mapping are shared. Nothing here imports torch or
-scikit-learn, so that jobs can be planned in no time and without data.
+(``lacking``). Decoding, caching and mapping are shared. Items are images unless ``size`` says
+otherwise; what follows from that is their ``form``. Nothing here imports torch or scikit-learn, so
+that jobs can be planned in no time and without data.
 """
 
 from __future__ import annotations
@@ -20,25 +21,27 @@ import numpy as np
 
 from collapsebench import settings as settings_
 from collapsebench.datasets import _cache
-from collapsebench.datasets._cache import Source
+from collapsebench.datasets._cache import Size, Source
+from collapsebench.datasets._forms import IMAGES, Form, form_of
 from collapsebench.settings import Data, UserError
 
 __all__ = [
-    "Dataset", "Images", "Source", "absent", "cut", "data_root", "expanded", "label",
-    "mixed", "tenth",
+    "IMAGES", "Dataset", "Form", "Items", "Size", "Source", "absent", "cut", "data_root",
+    "expanded", "form_of", "label", "mixed", "tenth",
 ]  # fmt: skip
 
 
 @dataclass(frozen=True)
-class Images:
-    """A dataset in memory-mapped arrays, uint8 (N, H, W, 3) each.
+class Items:
+    """A dataset in memory-mapped arrays; of images uint8 (N, H, W, 3) each, else float32 (N, ...).
 
     Attributes:
         train: what models are trained on.
         val: held out from training; choices are made on it.
         test: what tables report.
-        content_hash: names the content of all images.
-        split_hash: names which image is in which split.
+        content_hash: names the content of all items.
+        split_hash: names which item is in which split.
+        form: what an item is.
     """
 
     train: np.ndarray
@@ -46,6 +49,7 @@ class Images:
     test: np.ndarray
     content_hash: str
     split_hash: str
+    form: Form
 
 
 class Dataset:
@@ -76,15 +80,27 @@ class Dataset:
         """Height and width of every image, in pixels."""
         return self.image_size
 
+    def size(self, settings: Data) -> Size:
+        """Of every item: the side of images, the shape of anything else."""
+        return self.side(settings)
+
+    def form(self, settings: Data) -> Form:
+        """What an item is, as far as is known before anything is decoded."""
+        return form_of(self.size(settings))
+
+    def train_count(self, settings: Data) -> int:
+        """Items of the train split; 0 where that is not known beforehand."""
+        return self.train_images
+
     def content_hash(self, settings: Data, root: Path) -> str:
-        """Names the content without decoding an image."""
+        """Names the content without decoding an item."""
         if not self.content:
             name = type(self).__name__
             raise NotImplementedError(f"{name} must define content or content_hash(settings, root)")
         return self.content
 
     def read(self, settings: Data, root: Path) -> Source:
-        """Opens the images, each still encoded, with their splits.
+        """Opens the items, each still encoded, with their splits.
 
         Raises:
             UserError: a file that is corrupt or truncated, named.
@@ -116,8 +132,8 @@ class Dataset:
         line = self.lacking(settings, root)
         return line if line and not self.entry(settings, root).is_dir() else None
 
-    def load(self, settings: Data, root: Path) -> Images:
-        """The images, decoded on the first call and only mapped on every later one.
+    def load(self, settings: Data, root: Path) -> Items:
+        """The items, decoded on the first call and only mapped on every later one.
 
         Raises:
             UserError: files that are missing, corrupt or truncated, named.
@@ -128,9 +144,10 @@ class Dataset:
             if line := self.missing(settings, root):
                 raise UserError(line)
             facts = {"dataset": self.name, "version": self.version, "content_hash": content}
-            _cache.build(folder, self.side(settings), lambda: self.read(settings, root), facts)
+            _cache.build(folder, self.size(settings), lambda: self.read(settings, root), facts)
         arrays, entry = _cache.load(folder)
-        return Images(**arrays, content_hash=content, split_hash=entry["split_hash"])
+        form = self.form(settings).known(entry)
+        return Items(**arrays, content_hash=content, split_hash=entry["split_hash"], form=form)
 
     def _entry(self, settings: Data, root: Path, content: str) -> Path:
         identity = settings_.identity(settings)
@@ -180,5 +197,5 @@ def cut(count: int, held_out: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def tenth(count: int) -> int:
-    """How many of ``count`` training images are held out where no split is published."""
+    """How many of ``count`` training items are held out where no split is published."""
     return min(2_000, count // 10)

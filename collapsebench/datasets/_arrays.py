@@ -70,6 +70,21 @@ def whole(opened: Opened) -> NDArray[Any]:
     return np.concatenate(list(opened.pieces(math.prod(opened.shape)))).reshape(opened.shape)
 
 
+def mapped(path: Path, name: str, spool: IO[bytes]) -> NDArray[Any]:
+    """All of an array as a memory map: of its own file, or of ``spool``, where it is written then.
+
+    Raises:
+        UserError: as ``open_array``.
+    """
+    opened = open_array(path, name)
+    if path.suffix.lower() == ".npy":
+        return np.load(path, mmap_mode="r", allow_pickle=False)
+    for piece in opened.pieces(_SPOOLED):
+        spool.write(np.ascontiguousarray(piece, opened.dtype).data)
+    spool.flush()
+    return np.memmap(spool, opened.dtype, "r", shape=opened.shape)
+
+
 @contextmanager
 def _readable(path: Path, suffix: str) -> Iterator[None]:
     try:
@@ -247,6 +262,7 @@ _OPENERS: dict[str, Callable[[Path, str], Opened]] = {
     ".pt": _open_pt,
     ".safetensors": _open_safetensors,
 }
+_SPOOLED = 2**20  # numbers copied in one go
 _DAMAGED = (
     OSError, ValueError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error,
     pickle.UnpicklingError, SafetensorError,

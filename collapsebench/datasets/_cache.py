@@ -1,4 +1,6 @@
-"""Decoded images on disk: one uint8 ``.npy`` per split, built once, memory-mapped by every job.
+"""Decoded items on disk: one ``.npy`` per split, built once, memory-mapped by every job.
+
+Images are uint8 (N, side, side, 3), all else is float32 (N, ...).
 
 An entry is a folder ``arrays/<dataset>-<key>`` with ``train.npy``, ``val.npy``, ``test.npy`` and
 ``entry.json``. It is built under a lock in a folder beside it and renamed when complete: of two
@@ -15,7 +17,7 @@ import shutil
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
@@ -25,31 +27,35 @@ import numpy as np
 from collapsebench.settings import SPLITS, UserError
 from collapsebench.terminal import console
 
-BLOCK = 1024  # images decoded between two writes: 48 MiB at 128 x 128
+BLOCK = 1024  # items decoded between two writes: 48 MiB of images of 128 x 128
+
+Size = int | tuple[int, ...]  # of an item: the side of a square image, or the shape of an array
 
 
 class Indexed(Protocol):
-    """What gives image ``i`` as a uint8 (H, W, 3) array: an array of them, or a decoder."""
+    """What gives item ``i`` as it is stored: an array of them, or a decoder."""
 
     def __getitem__(self, index: int, /) -> Any:
-        """One image; called by several threads."""
+        """One item; called by several threads."""
 
 
 @dataclass(frozen=True)
 class Source:
-    """The images of a dataset before they are cached, and which of them each split holds.
+    """The items of a dataset before they are cached, and which of them each split holds.
 
     Attributes:
-        images: every image of every split, decoded when asked for.
+        images: every item of every split, decoded when asked for.
         splits: train, val, test -> int64 indices into ``images``.
-        where: the file that image ``i`` comes from, for an error message.
-        close: called once, after the last image.
+        where: the file that item ``i`` comes from, for an error message.
+        close: called once, after the last item.
+        facts: what ``entry.json`` says of them besides.
     """
 
     images: Indexed
     splits: Mapping[str, np.ndarray]
     where: Callable[[int], str]
     close: Callable[[], None] = lambda: None
+    facts: Mapping[str, Any] = field(default_factory=dict)
 
 
 def platform_cache() -> Path:
@@ -68,17 +74,17 @@ def place(root: Path, name: str) -> Path:
     return platform_cache() / "arrays" / name
 
 
-def build(folder: Path, side: int, read: Callable[[], Source], facts: Mapping[str, Any]) -> None:
+def build(folder: Path, size: Size, read: Callable[[], Source], facts: Mapping[str, Any]) -> None:
     """Decodes a source into ``folder``, unless another process has just done so.
 
     Args:
         folder: the entry's final place.
-        side: height and width that every image must have.
+        size: that every item must have.
         read: opens the source; called only if the entry is absent.
         facts: what ``entry.json`` says besides the hashes.
 
     Raises:
-        UserError: an image that cannot be decoded (named), or a folder that cannot be written.
+        UserError: an item that cannot be decoded (named), or a folder that cannot be written.
     """
     building = folder.with_name(f".{folder.name}.building")
     try:
@@ -89,7 +95,7 @@ def build(folder: Path, side: int, read: Callable[[], Source], facts: Mapping[st
             shutil.rmtree(building, ignore_errors=True)
             building.mkdir()
             try:
-                _write(building, side, read(), facts)
+                _write(building, size, read(), facts)
                 os.replace(building, folder)
             finally:
                 shutil.rmtree(building, ignore_errors=True)
@@ -128,6 +134,21 @@ def verify(folder: Path) -> None:
             raise UserError(f"{path} has changed since it was written; delete {folder}")
 
 
+def hashed(noted: Path, state: str, content: Callable[[], str]) -> str:
+    """The content hash of files in this state, which is noted in a file and not made twice."""
+    from collapsebench.results.tables import write_json
+
+    try:
+        known = json.loads(noted.read_text())
+        if known["state"] == state:
+            return str(known["content_hash"])
+    except (OSError, ValueError, LookupError, TypeError):  # not there, torn, or another's
+        pass
+    made = content()
+    write_json(noted, {"state": state, "content_hash": made})
+    return made
+
+
 @contextlib.contextmanager
 def _locked(path: Path) -> Iterator[None]:
     """Holds a lock that the system releases when its process ends, however it ends."""
@@ -138,7 +159,7 @@ def _locked(path: Path) -> Iterator[None]:
         yield
 
 
-def _write(folder: Path, side: int, source: Source, facts: Mapping[str, Any]) -> None:
+def _write(folder: Path, size: Size, source: Source, facts: Mapping[str, Any]) -> None:
     hashes = {}
     with (
         contextlib.closing(source),
@@ -146,37 +167,46 @@ def _write(folder: Path, side: int, source: Source, facts: Mapping[str, Any]) ->
     ):
         for split in SPLITS:
             path = folder / f"{split}.npy"
-            _write_split(path, side, source, source.splits[split], advance)
+            _write_split(path, size, source, source.splits[split], advance)
             hashes[split] = _sha256(np.load(path, mmap_mode="r"))
-    entry = {**facts, "sha256": hashes, "split_hash": split_hash(source.splits)}
+    entry = {**facts, **source.facts, "sha256": hashes, "split_hash": split_hash(source.splits)}
     (folder / "entry.json").write_text(json.dumps(entry, indent=1, sort_keys=True) + "\n")
 
 
 def _write_split(
-    path: Path, side: int, source: Source, indices: np.ndarray, advance: Callable[[int], None]
+    path: Path, size: Size, source: Source, indices: np.ndarray, advance: Callable[[int], None]
 ) -> None:
-    header = {"descr": "|u1", "fortran_order": False, "shape": (len(indices), side, side, 3)}
-    image = partial(_image, source, side)
+    shape, dtype = _stored(size)
+    header = {"descr": dtype.str, "fortran_order": False, "shape": (len(indices), *shape)}
+    item = partial(_item, source, size)
     # Plain writes, not a memory map: on a full disk these raise, a map kills the process.
     with path.open("wb") as file, ThreadPoolExecutor(os.cpu_count()) as pool:
         np.lib.format.write_array_header_1_0(file, header)
         for start in range(0, len(indices), BLOCK):
             block = indices[start : start + BLOCK].tolist()
-            file.write(np.stack(list(pool.map(image, block))).tobytes())
+            file.write(np.stack(list(pool.map(item, block))).tobytes())
             advance(len(block))
         file.flush()
         os.fsync(file.fileno())
 
 
-def _image(source: Source, side: int, index: int) -> np.ndarray:
+def _stored(size: Size) -> tuple[tuple[int, ...], np.dtype[Any]]:
+    """Shape and type of an item."""
+    if isinstance(size, int):
+        return (size, size, 3), np.dtype(np.uint8)
+    return size, np.dtype(np.float32)
+
+
+def _item(source: Source, size: Size, index: int) -> np.ndarray:
+    shape, dtype = _stored(size)
     try:
-        image = np.asarray(source.images[index])
+        item = np.asarray(source.images[index])
     except (OSError, SyntaxError, ValueError) as error:  # what Pillow raises on a bad file
         raise UserError(f"cannot decode {source.where(index)}: {error}") from None
-    if image.shape != (side, side, 3) or image.dtype != np.uint8:
-        found = f"{image.dtype} {image.shape}"
-        raise UserError(f"{source.where(index)} is {found}, not uint8 {(side, side, 3)}")
-    return image
+    if item.shape != shape or item.dtype != dtype:
+        found = f"{item.dtype} {item.shape}"
+        raise UserError(f"{source.where(index)} is {found}, not {dtype} {shape}")
+    return item
 
 
 @contextlib.contextmanager
@@ -189,7 +219,7 @@ def _progress(name: str, total: int) -> Iterator[Callable[[int], None]]:
 
 
 def split_hash(splits: Mapping[str, np.ndarray]) -> str:
-    """16 hex digits that say which image is in which split, in which order."""
+    """16 hex digits that say which item is in which split, in which order."""
     text = b"".join(np.asarray(splits[name], dtype="<i8").tobytes() + b"|" for name in SPLITS)
     return hashlib.sha256(text).hexdigest()[:16]
 

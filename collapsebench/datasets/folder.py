@@ -11,7 +11,6 @@ as splits: `_layout`. Preprocessing: RGB of 8 bits (`_pixels`), the shorter side
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -19,7 +18,7 @@ from pathlib import Path
 import numpy as np
 
 from collapsebench.datasets import Dataset, Source, cut, expanded, mixed, tenth
-from collapsebench.datasets._cache import place
+from collapsebench.datasets._cache import hashed, place
 from collapsebench.datasets._layout import Layout, listing, splits
 from collapsebench.datasets._pixels import SUFFIXES, read_rgb
 from collapsebench.settings import Data, UserError, digest, few
@@ -48,12 +47,8 @@ class Folder(Dataset):
         found, _ = _divided(settings)
         folder = expanded(settings.path)
         state = digest(found.files)
-        remembered = place(root, f"folder-{digest(str(folder.resolve()))}.json")
-        if known := _remembered(remembered, state):
-            return known
-        content = _hash(folder, found.names)
-        _remember(remembered, {"state": state, "content_hash": content})
-        return content
+        noted = place(root, f"folder-{digest(str(folder.resolve()))}.json")
+        return hashed(noted, state, lambda: _hash(folder, found.names))
 
     def missing(self, settings: Data, root: Path) -> str | None:
         """None, or the line that says what is wrong with the folder."""
@@ -133,18 +128,3 @@ def _hash(folder: Path, names: list[str]) -> str:
             raise UserError(f"cannot read {folder / name}: {error.strerror}") from None
         whole.update(os.fsencode(f"{name}\0{content}\n"))
     return whole.hexdigest()[:16]
-
-
-def _remembered(path: Path, state: str) -> str:
-    """The content hash that was noted for this state of the folder; "" if none was."""
-    try:
-        known = json.loads(path.read_text())
-        return str(known["content_hash"]) if known["state"] == state else ""
-    except (OSError, ValueError, LookupError, TypeError):  # not there, torn, or another's
-        return ""
-
-
-def _remember(path: Path, value: dict[str, str]) -> None:
-    from collapsebench.results.tables import write_json
-
-    write_json(path, value)

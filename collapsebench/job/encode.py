@@ -10,11 +10,11 @@ import torch
 from torch import Tensor
 
 from collapsebench import metrics, quantities
+from collapsebench.datasets import IMAGES, Form
 from collapsebench.job.model import DiscreteVAE
 
-BATCH = 128  # images at a time; sums do not depend on it
-PROBE_IMAGES = 512  # fixed training images measured along a curve
-GRID_IMAGES = 8  # images of the reconstruction grid, the same for every method
+BATCH = 128  # items at a time; sums do not depend on it
+PROBED = 512  # fixed training items measured along a curve
 
 
 @dataclass(frozen=True)
@@ -23,8 +23,8 @@ class Encoded:
 
     Attributes:
         tokens: (N, h, w) or (N, h, w, Q), the smallest unsigned integers that hold K - 1.
-        values: metric -> value: mse, psnr and, with a posterior, its entropies and uncertainty.
-        reconstructions: (GRID_IMAGES, H, W, 3) uint8.
+        values: metric -> value: the form's, and with a posterior its entropies and uncertainty.
+        reconstructions: of the first ``form.shown`` items, as items are stored.
     """
 
     tokens: np.ndarray
@@ -35,25 +35,27 @@ class Encoded:
 @torch.no_grad()
 def encode(
     model: DiscreteVAE,
-    images: np.ndarray,
+    items: np.ndarray,
     *,
     device: torch.device,
+    form: Form = IMAGES,
     assignment: str = "argmax",
     seed: int = 0,
 ) -> Encoded:
-    """Tokens, reconstruction error and posterior statistics of images (N, H, W, 3) uint8.
+    """Tokens, reconstruction error and posterior statistics of stored items (N, ...).
 
     Args:
+        form: what the items are.
         assignment: "argmax" (the official code) or "sample" from the posterior (the paper, Alg. 2).
         seed: of those samples.
     """
     model.eval()
     generator = torch.Generator(device).manual_seed(seed)
     tokens: list[np.ndarray] = []
-    grid: list[np.ndarray] = []
-    posterior, squared_error, uncertainty = Posterior(), 0.0, 0.0
-    for start in range(0, len(images), BATCH):
-        x = to_pixels(images[start : start + BATCH], device)
+    shown: list[np.ndarray] = []
+    posterior, errors, uncertainty = Posterior(), form.errors(), 0.0
+    for start in range(0, len(items), BATCH):
+        x = to_batch(items[start : start + BATCH], form, device)
         z_e = model.encode(x)
         quantized = model.quantizer(z_e)
         probabilities = model.quantizer.posterior(z_e)
@@ -62,25 +64,24 @@ def encode(
             chosen = draw(probabilities, generator)
             z_q = model.quantizer.embed(chosen)
         x_hat = model.decode(z_q)
-        squared_error += float((x_hat - x).double().square().mean(dim=(1, 2, 3)).sum())
+        errors.add(x_hat, x)
         if "uncertainty" in quantized.terms:
             uncertainty += float(quantized.terms["uncertainty"]) * len(x)
         if probabilities is not None:
             posterior.add(probabilities)
-        if len(grid) * BATCH < GRID_IMAGES:
-            grid.append(to_uint8(x_hat[:GRID_IMAGES]))
+        if (left := form.shown - start) > 0:
+            shown.append(form.stored(x_hat[:left]))
         tokens.append(chosen.cpu().numpy().astype(smallest_unsigned(model.quantizer.codebook_size)))
-    mse = squared_error / len(images)
-    values = {"mse": mse, "psnr": metrics.psnr(mse)} | posterior.values()
+    values = errors.values() | posterior.values()
     if uncertainty:
-        values["uncertainty"] = uncertainty / len(images)
-    return Encoded(np.concatenate(tokens), values, np.concatenate(grid))
+        values["uncertainty"] = uncertainty / len(items)
+    return Encoded(np.concatenate(tokens), values, np.concatenate(shown))
 
 
 class Posterior:
     """Streaming entropy statistics of token posteriors, in nats.
 
-    ``entropy_mean`` and ``entropy_sd`` are over images and positions (the paper, Fig. 2a);
+    ``entropy_mean`` and ``entropy_sd`` are over items and positions (the paper, Fig. 2a);
     ``mutual_information`` is the entropy of the mean posterior minus the mean entropy.
     """
 
@@ -125,15 +126,15 @@ def draw(probabilities: Tensor, generator: torch.Generator) -> Tensor:
 
 
 class Probe:
-    """What a training curve says about the codebook, on fixed training images (N, H, W, 3) uint8.
+    """What a training curve says about the codebook, on the first of some items (N, ...).
 
-    Of several codebooks the worst counts. Besides the values it keeps, for the first image, one
+    Of several codebooks the worst counts. Besides the values it keeps, for the first item, one
     entropy map (h, w) per call: Fig. 2b.
     """
 
-    def __init__(self, images: np.ndarray, device: torch.device):
-        self.images = images[:PROBE_IMAGES]
-        self.device = device
+    def __init__(self, items: np.ndarray, device: torch.device, form: Form = IMAGES):
+        self.items = items[:PROBED]
+        self.device, self.form = device, form
         self.maps: list[np.ndarray] = []
 
     @torch.no_grad()
@@ -143,8 +144,8 @@ class Probe:
         size, codebooks = quantizer.codebook_size, max(quantizer.codebooks, 1)
         counts = torch.zeros(codebooks, size, dtype=torch.int64, device=self.device)
         posterior, norm, distance, uncertainty = Posterior(), 0.0, 0.0, 0.0
-        for start in range(0, len(self.images), BATCH):
-            x = to_pixels(self.images[start : start + BATCH], self.device)
+        for start in range(0, len(self.items), BATCH):
+            x = to_batch(self.items[start : start + BATCH], self.form, self.device)
             z_e = model.encode(x)
             quantized = quantizer(z_e)
             for mine, tokens in zip(
@@ -160,12 +161,12 @@ class Probe:
                 posterior.add(probabilities)
                 if start == 0:
                     self.maps.append(posterior_entropy(probabilities[:1])[0].cpu().numpy())
-        values = use_of_worst(counts.cpu().numpy()) | {"z_e_norm": norm / len(self.images)}
+        values = use_of_worst(counts.cpu().numpy()) | {"z_e_norm": norm / len(self.items)}
         values |= {k: v for k, v in posterior.values().items() if k != "mutual_information"}
         if distance:
-            values["code_distance"] = distance / len(self.images)
+            values["code_distance"] = distance / len(self.items)
         if uncertainty:
-            values["uncertainty"] = uncertainty / len(self.images)
+            values["uncertainty"] = uncertainty / len(self.items)
         codes = quantizer.codes()
         if codes is not None:
             values["code_norm"] = float(codes.norm(dim=-1).mean())
@@ -184,25 +185,18 @@ def use_of_worst(counts: np.ndarray) -> dict[str, float]:
 
 @torch.no_grad()
 def decode(model: DiscreteVAE, tokens: np.ndarray, *, device: torch.device) -> np.ndarray:
-    """Tokens (N, h, w) or (N, h, w, Q) -> images (N, H, W, 3) uint8, by ``to_uint8``."""
+    """Tokens (N, h, w) or (N, h, w, Q) -> images (N, H, W, 3) uint8."""
     model.eval()
     parts = []
     for start in range(0, len(tokens), BATCH):
         batch = torch.from_numpy(tokens[start : start + BATCH].astype(np.int64)).to(device)
-        parts.append(to_uint8(model.images(batch)))
+        parts.append(IMAGES.stored(model.images(batch)))
     return np.concatenate(parts)
 
 
-def to_pixels(images: np.ndarray, device: torch.device) -> Tensor:
-    """uint8 (B, H, W, 3) -> float32 (B, 3, H, W) in [0, 1], channels last."""
-    x = torch.from_numpy(np.ascontiguousarray(images)).to(device)
-    return x.permute(0, 3, 1, 2).float().div_(255)
-
-
-def to_uint8(x: Tensor) -> np.ndarray:
-    """(B, 3, H, W) -> (B, H, W, 3) uint8: clamped to [0, 1], times 255, rounded half up."""
-    scaled = x.clamp(0, 1).mul(255).add(0.5).floor().to(torch.uint8)
-    return scaled.permute(0, 2, 3, 1).cpu().numpy()
+def to_batch(items: np.ndarray, form: Form, device: torch.device) -> Tensor:
+    """Stored items (B, ...) -> float32 (B, C, H, W), channels last, as models see them."""
+    return form.batch(torch.from_numpy(np.ascontiguousarray(items)).to(device))
 
 
 def smallest_unsigned(codebook_size: int) -> np.dtype:

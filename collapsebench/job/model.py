@@ -1,4 +1,4 @@
-"""DiscreteVAE = encoder, quantizer, decoder: one image to tokens and back."""
+"""DiscreteVAE = encoder, quantizer, decoder: one item to tokens and back."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from collapsebench.datasets import Size, form_of
+from collapsebench.networks import refuse_unread
 from collapsebench.quantizer import Quantized, Quantizer
 
 
@@ -27,7 +29,7 @@ class DiscreteVAE(nn.Module):
         self.autocast = False
 
     def encode(self, x: Tensor) -> Tensor:
-        """x (B, 3, H, W) in [0, 1] -> z_e (B, C, H/4, W/4) float32."""
+        """x (B, 3, H, W) in [0, 1], other items (B, F, 1, W) -> z_e (B, C, h, w) float32."""
         if not (self.autocast and self.training):
             return self.encoder(x).float()
         with torch.autocast(x.device.type, torch.bfloat16):
@@ -35,7 +37,7 @@ class DiscreteVAE(nn.Module):
         return self.encoder.head(features.float())  # type: ignore[operator]
 
     def decode(self, z_q: Tensor) -> Tensor:
-        """z_q (B, D, H/4, W/4) -> x_hat (B, 3, H, W) float32, not clamped."""
+        """z_q (B, D, h, w) -> x_hat of the shape of x, float32, not clamped."""
         if not (self.autocast and self.training):
             return self.decoder(z_q)
         with torch.autocast(z_q.device.type, torch.bfloat16):
@@ -48,7 +50,7 @@ class DiscreteVAE(nn.Module):
 
     @torch.no_grad()
     def tokens(self, x: Tensor) -> Tensor:
-        """x (B, 3, H, W) in [0, 1] -> tokens (B, H/4, W/4) or (B, H/4, W/4, Q) int64."""
+        """x as in ``encode`` -> tokens (B, h, w) or (B, h, w, Q) int64."""
         return self.quantizer(self.encode(x)).tokens
 
     @torch.no_grad()
@@ -69,7 +71,7 @@ def build(
     method: type[Quantizer],
     family: ModuleType,
     *,
-    image_size: int,
+    image_size: Size,
     codebook_size: int,
     code_dim: int,
     method_settings: Any,
@@ -78,9 +80,13 @@ def build(
 ) -> DiscreteVAE:
     """A fresh model, its weights decided by ``seed`` (the global generators are seeded).
 
+    Args:
+        image_size: of items that are no images their shape.
+
     Raises:
-        Incompatible: the quantizer or the network cannot work at these sizes.
+        Incompatible: the quantizer or the network cannot work at these sizes or on such items.
     """
+    refuse_unread(family, form_of(image_size).noun)
     torch.manual_seed(seed)
     quantizer = method(codebook_size, code_dim, method_settings)
     encoder = family.Encoder(image_size, quantizer.encoder_channels, network_settings)

@@ -144,6 +144,7 @@ def perform(workspace: Workspace, stage: str) -> tuple[Rows, Facts]:
     """Runs one stage and marks its files as made with these settings."""
     workspace.started = {"clock": time.monotonic(), "at": datetime.now(UTC)}
     print(f"{stage} begins", flush=True)
+    refuse_stage(workspace, stage)
     clear(workspace.folder, [*files_of(stage), marker_file(stage), PROGRESS])
     try:
         rows, facts, files = function(stage)(workspace)
@@ -152,6 +153,13 @@ def perform(workspace: Workspace, stage: str) -> tuple[Rows, Facts]:
         raise reason.with_traceback(end.__traceback__) from None
     mark(workspace.folder, stage, workspace.job.stage_ids[stage], files)
     return rows, facts
+
+
+def refuse_stage(workspace: Workspace, stage: str) -> None:
+    """Raises ``Incompatible`` for a stage that can do nothing with such items."""
+    form = workspace.dataset.form(workspace.job.group("data"))
+    if stage not in form.stages:
+        raise Incompatible(f"{form.noun} have no stage {stage}, only {', '.join(form.stages)}")
 
 
 def commit(

@@ -30,7 +30,6 @@ from collapsebench.settings import (
     NEIGHBOURS,
     PRIOR,
     PROTOCOLS,
-    RECONSTRUCTIONS,
     SAMPLE_GRID,
     SAMPLE_TOKENS,
     SAMPLES,
@@ -50,18 +49,20 @@ def function(stage: str) -> Callable[[Workspace], Result]:
 
 
 def train_stage(workspace: Workspace) -> Result:
-    """Images -> a trained model and its curve."""
+    """Items -> a trained model and its curve."""
     settings = workspace.job.group("train")
-    model = workspace.fresh_model()
-    probe = encode.Probe(workspace.images.train, workspace.device)
-    if (count := len(workspace.images.train)) < settings.batch_size:
-        print(f"train: {count} images are fewer than a batch of {settings.batch_size}", flush=True)
+    model, items = workspace.fresh_model(), workspace.items
+    probe = encode.Probe(items.train, workspace.device, items.form)
+    if (count := len(items.train)) < settings.batch_size:
+        noun, batch = items.form.noun, settings.batch_size
+        print(f"train: {count} {noun} are fewer than a batch of {batch}", flush=True)
     state = train.fit(
         model,
-        workspace.images.train,
+        items.train,
         settings,
         seed=workspace.job.seed,
         device=workspace.device,
+        form=items.form,
         probe=probe,
         report=lambda step, values: workspace.report("train", step, settings.steps, values),
         stop=lambda: bool(workspace.stop()),
@@ -81,33 +82,35 @@ def train_stage(workspace: Workspace) -> Result:
 
 
 def encode_stage(workspace: Workspace) -> Result:
-    """Images -> tokens of all splits, reconstruction and codebook metrics."""
-    model = workspace.model
+    """Items -> tokens of all splits, reconstruction and codebook metrics."""
+    model, form = workspace.model, workspace.items.form
+    size, codebooks = model.quantizer.codebook_size, model.quantizer.codebooks
     codes = model.quantizer.codes()
     codebook = None if codes is None else codes.cpu().numpy()
     rows: Rows = {"metrics": [], "codes": []}
     files = [] if codebook is None else save_arrays(workspace.folder, {CODEBOOK: codebook})
     for split in SPLITS:
-        images = getattr(workspace.images, split)
+        items = getattr(workspace.items, split)
         encoded = encode.encode(
             model,
-            images,
+            items,
             device=workspace.device,
+            form=form,
             assignment=workspace.job.settings["encode"]["assignment"],
             seed=workspace.job.seed,
         )
         workspace.progress("encode", SPLITS.index(split) + 1, len(SPLITS), encoded.values)
         files += save_arrays(workspace.folder, {tokens_file(split): encoded.tokens})
-        rows["metrics"] += metric_rows(encoded.values, split, len(images))
-        used = by_codebook(encoded.tokens, model.quantizer.codebooks)
-        for table, added in token_rows(
-            used, model.quantizer.codebook_size, codebook, split
-        ).items():
+        error = encoded.values[form.error]
+        values = encoded.values | form.of_tokens(encoded.tokens, size, codebooks, error)
+        rows["metrics"] += metric_rows(values, split, len(items))
+        used = by_codebook(encoded.tokens, codebooks)
+        for table, added in token_rows(used, size, codebook, split).items():
             rows[table] += added
         if split == "test":
-            shown = np.stack([images[: len(encoded.reconstructions)], encoded.reconstructions])
-            files += save_grid(workspace.folder / RECONSTRUCTIONS, shown)
-    count = sum(len(getattr(workspace.images, split)) for split in SPLITS)
+            shown = np.stack([items[: len(encoded.reconstructions)], encoded.reconstructions])
+            files += save_shown(workspace.folder / form.file, shown)
+    count = sum(len(getattr(workspace.items, split)) for split in SPLITS)
     facts = {"items_per_s": count / workspace.elapsed(), **model.parameter_counts()}
     return rows, facts, files
 
@@ -197,7 +200,7 @@ def score_stage(workspace: Workspace) -> Result:
 
     settings, order = workspace.job.group("score"), workspace.order
     reference, samples = (
-        workspace.images.train,
+        workspace.items.train,
         np.load(workspace.folder / SAMPLES, mmap_mode="r"),
     )
     facts: Facts = {}
@@ -217,7 +220,7 @@ def score_stage(workspace: Workspace) -> Result:
             allow_unverified=order.allow_unverified_weights,
         ),
         cache=workspace.results / "cache" / "references",
-        reference_hash=workspace.images.content_hash,
+        reference_hash=workspace.items.content_hash,
         device=workspace.device,
         progress=lambda done, total: workspace.progress("score", done, total, {}),
     )
@@ -325,6 +328,13 @@ def save_arrays(place: Path, arrays: dict[str, np.ndarray]) -> list[str]:
 
         tables.replace_atomically(place / name, write, lambda p: np.load(p, mmap_mode="r"))
     return list(arrays)
+
+
+def save_shown(path: Path, rows: np.ndarray) -> list[str]:
+    """Originals and reconstructions (2, n, ...): as one PNG, or as an array that the page draws."""
+    if path.suffix == ".png":
+        return save_grid(path, rows)
+    return save_arrays(path.parent, {path.name: rows})
 
 
 def save_grid(path: Path, rows: np.ndarray) -> list[str]:

@@ -1,4 +1,4 @@
-"""The one training loop: images live on the device as uint8, nothing in a step waits for it."""
+"""The one training loop: items live on the device as stored, nothing in a step waits for it."""
 
 from __future__ import annotations
 
@@ -14,15 +14,16 @@ from torch import Tensor
 from torch.nn import functional
 
 from collapsebench import schedules
+from collapsebench.datasets import IMAGES, Form
 from collapsebench.job.encode import Probe
 from collapsebench.job.model import DiscreteVAE
 from collapsebench.results import tables
 from collapsebench.results.folder import UNUSABLE, resumable, set_aside
 from collapsebench.settings import PAPER_STEPS, Train
 
-WINDOW = ("loss", "reconstruction", "mse")  # summed over the steps between two points
+WINDOW = ("loss", "reconstruction")  # summed over the steps between two points, and the error
 DIVERGED_AFTER = 2_000  # steps; before that a large error is only a start
-DIVERGED_FACTOR = 2.0  # times the error of predicting the data's mean colour
+DIVERGED_FACTOR = 2.0  # times the error of predicting the data's mean
 Curve = list[tuple[int, str, float]]
 Report = Callable[[int, dict[str, float]], None]
 
@@ -51,17 +52,18 @@ class State:
 
     step: int = 0
     curve: Curve = field(default_factory=list)
-    window: list[float] = field(default_factory=lambda: [0.0] * len(WINDOW))
+    window: list[float] = field(default_factory=lambda: [0.0] * (len(WINDOW) + 1))
     maps: list[np.ndarray] = field(default_factory=list)
 
 
 def fit(
     model: DiscreteVAE,
-    images: np.ndarray,
+    items: np.ndarray,
     settings: Train,
     *,
     seed: int,
     device: torch.device,
+    form: Form = IMAGES,
     probe: Probe | None = None,
     report: Report = lambda step, values: None,
     stop: Callable[[], bool] = lambda: False,
@@ -69,9 +71,10 @@ def fit(
     checkpoint_s: float = 60.0,
     identity: str = "",
 ) -> State:
-    """Trains ``model`` in place on images (N, H, W, 3) uint8 and returns its curve.
+    """Trains ``model`` in place on stored items (N, ...) and returns its curve.
 
     Args:
+        form: what the items are.
         probe: further curve values, measured at each point; draws no random number.
         report: called at each point with its step and values.
         stop: asked before each step; True writes the checkpoint and raises ``Interrupted``.
@@ -81,15 +84,16 @@ def fit(
 
     Raises:
         Diverged: the loss is not finite, or after 2 000 steps the mean squared error between two
-            points exceeds twice that of the data's mean colour.
+            points exceeds twice that of the data's mean.
         Interrupted: ``stop`` said so.
     """
     # Put the data and the model on the device.
-    data = torch.from_numpy(images).to(device)
-    ceiling = DIVERGED_FACTOR * colour_variance(images)
+    data = torch.from_numpy(items).to(device)
+    ceiling = DIVERGED_FACTOR * form.variance(items)
+    logged = (*WINDOW, form.error)
     model.to(device).to(memory_format=torch.channels_last).train()
     model.autocast = settings.precision == "bf16"
-    batches = Batches(len(images), settings.batch_size, seed, device)
+    batches = Batches(len(items), settings.batch_size, seed, device)
 
     # Construct the optimizer; learning rates enter as tensors.
     optimizer = adam(model, settings, device)
@@ -101,7 +105,7 @@ def fit(
         state = State()
         torch.manual_seed(seed + 1)
         with torch.no_grad():
-            model.quantizer.initialize(model.encode(pixels(data, batches.batch(0))))
+            model.quantizer.initialize(model.encode(form.batch(data[batches.batch(0)])))
     if probe is not None:
         probe.maps = state.maps
 
@@ -128,7 +132,7 @@ def fit(
         scheduled = {"lr": rate} | model.quantizer.anneal(t)
 
         # Encode, quantize, decode.
-        x = pixels(data, batches.batch(state.step))
+        x = form.batch(data[batches.batch(state.step)])
         z_e = model.encode(x)
         quantized = model.quantizer(z_e)
         x_hat = model.decode(quantized.z_q)
@@ -147,7 +151,7 @@ def fit(
         # Write a point of the curve: the only place where the trainer waits for the device.
         if state.step % every == 0 or state.step == settings.steps:
             count = state.step % every or every
-            values = dict(zip(WINDOW, (window / count).tolist(), strict=True))
+            values = dict(zip(logged, (window / count).tolist(), strict=True))
             if reason := divergence(values, state.step, ceiling):
                 raise Diverged(reason, state.curve)
             values |= {k: float(v) for k, v in (scheduled | quantized.terms).items()}
@@ -162,7 +166,7 @@ def fit(
 
 
 class Batches:
-    """Which images make which batch: without replacement per epoch, a function of seed and step."""
+    """Which items make which batch: without replacement per epoch, a function of seed and step."""
 
     def __init__(self, count: int, batch_size: int, seed: int, device: torch.device):
         self.batch_size = min(batch_size, count)
@@ -178,16 +182,6 @@ class Batches:
             self.order = torch.from_numpy(order).to(self.device)
             self.epoch = epoch
         return self.order[i * self.batch_size : (i + 1) * self.batch_size]
-
-
-def colour_variance(images: np.ndarray) -> float:
-    """Squared error per element, in [0, 1] units, of predicting the mean colour of 4 096 images."""
-    return float((images[:4096] / 255.0).var(axis=(0, 1, 2)).mean())
-
-
-def pixels(data: Tensor, indices: Tensor) -> Tensor:
-    """uint8 (N, H, W, 3) and indices (B,) -> float32 (B, 3, H, W) in [0, 1], channels last."""
-    return data[indices].permute(0, 3, 1, 2).float().div_(255)
 
 
 def adam(model: DiscreteVAE, settings: Train, device: torch.device) -> torch.optim.Adam:
@@ -208,14 +202,14 @@ def learning_rate(t: Tensor, settings: Train) -> Tensor:
 
 
 def divergence(values: dict[str, float], step: int, ceiling: float) -> str:
-    """Why a window's averages mean divergence, or ""; ``ceiling`` is on the squared error."""
+    """Why a window's averages mean divergence, or ""; ``ceiling`` is on the last, the error."""
     for name, value in values.items():
         if not np.isfinite(value):
             return f"{name} is {value} by step {step}"
-    if step >= DIVERGED_AFTER and values["mse"] > ceiling:
+    if step >= DIVERGED_AFTER and value > ceiling:
         return (
-            f"mse {values['mse']:.4g} by step {step}: over {DIVERGED_FACTOR:g} times the error "
-            "of the data's mean colour"
+            f"{name} {value:.4g} by step {step}: over {DIVERGED_FACTOR:g} times the error of the "
+            "data's mean"
         )
     return ""
 

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from safetensors.torch import load_file
 
-from collapsebench.datasets import Images, data_root
+from collapsebench.datasets import Dataset, Items, data_root
 from collapsebench.job import train
 from collapsebench.job.model import DiscreteVAE, build
 from collapsebench.job.order import Order
@@ -28,7 +28,7 @@ from collapsebench.results.folder import PROGRESS, checkpoint_file
 from collapsebench.settings import MODEL, digest, identity, tokens_file
 from collapsebench.settings import build as build_settings
 
-SHOWN = ("loss", "mse", "perplexity", "usage", "prior_loss", "prior_held_out")
+SHOWN = ("loss", "mse", "normalised_error", "perplexity", "usage", "prior_loss", "prior_held_out")
 
 
 @dataclass
@@ -53,11 +53,15 @@ class Workspace:
     claim: Claim | None = None
     started: dict[str, Any] = field(default_factory=dict)
 
+    @property
+    def dataset(self) -> Dataset:
+        """Where the items come from."""
+        return registry.dataset(self.job.files.get("dataset", self.job.dataset))
+
     @functools.cached_property
-    def images(self) -> Images:
+    def items(self) -> Items:
         """The dataset's three splits."""
-        dataset = registry.dataset(self.job.files.get("dataset", self.job.dataset))
-        return dataset.load(self.job.group("data"), data_root(self.order.data_root))
+        return self.dataset.load(self.job.group("data"), data_root(self.order.data_root))
 
     def fresh_model(self) -> DiscreteVAE:
         """The job's model as its seed makes it."""
@@ -67,7 +71,7 @@ class Workspace:
         return build(
             method,
             family,
-            image_size=self.images.train.shape[1],
+            image_size=self.items.form.size,
             codebook_size=job.codebook_size,
             code_dim=job.code_dim,
             method_settings=build_settings(method.Settings, job.settings["method"], job.method),
@@ -123,8 +127,8 @@ class Workspace:
             "tf32": torch.backends.cudnn.allow_tf32 if cuda else False,
             "launcher": self.order.launcher,
             "launcher_job": self.order.launcher_job,
-            "data_hash": self.images.content_hash if "images" in self.__dict__ else None,
-            "split_hash": self.images.split_hash if "images" in self.__dict__ else None,
+            "data_hash": self.items.content_hash if "items" in self.__dict__ else None,
+            "split_hash": self.items.split_hash if "items" in self.__dict__ else None,
             "settings": json.dumps(self.job.settings, sort_keys=True),
         }
 

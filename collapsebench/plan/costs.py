@@ -13,7 +13,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from collapsebench.datasets import Dataset
+from collapsebench.datasets import Dataset, Size, form_of
+from collapsebench.networks import refuse_unread
 from collapsebench.plan import registry, userfile
 from collapsebench.plan.job import Job
 from collapsebench.quantizer import Incompatible
@@ -26,6 +27,10 @@ from collapsebench.settings import PIPELINE
 # cpu: one core at 30 % of the 94 GFLOP/s that a large float32 matrix product reached on an EPYC.
 A100 = 9.7e12
 RATES = {"a100": A100, "h100": A100 * 3.35 / 2.04, "h200": A100 * 4.8 / 2.04, "cpu": 1.4e10}
+
+
+Widths = tuple[tuple[str, Any], ...]  # a network's settings
+Network = tuple[str, Size, Widths]
 
 
 def sibling(job: Job, stage: str) -> tuple[Any, ...]:
@@ -75,7 +80,7 @@ class Load:
     """What there is to be worked through in a job; the costs in ``settings.PIPELINE`` rest on it.
 
     Attributes:
-        images: of the train split.
+        images: of the train split; vectors and sequences count as such here.
         samples: images drawn from the prior.
         image_bytes, token_bytes: of one image, and of its tokens.
         prior_bytes: of the prior's weights.
@@ -83,9 +88,9 @@ class Load:
 
     def __init__(self, job: Job):
         self.job, self.side = job, image_side(job)
-        self.positions = (self.side // 4) ** 2
+        self.positions = positions(job, self.side)
         self.images, self.samples = image_count(job), job.settings["sample"]["count"]
-        self.image_bytes = self.side**2 * 3
+        self.image_bytes = math.prod(form_of(self.side).shape)
         self.token_bytes = self.positions * (1 if job.codebook_size <= 256 else 2)
         prior = job.group("prior")  # PixelSNAIL: 22 active taps, two convolutions in a layer
         residual = prior.blocks * prior.layers * 22 * 3 * prior.channels**2
@@ -112,19 +117,34 @@ class Load:
 EXTRACTOR_MACS = {"inception-v3-compat": 5.7e9, "cb-randconv-v1": 1.7e7}  # per image
 
 
-def image_macs(job: Job, side: int) -> float:
+def image_macs(job: Job, side: Size) -> float:
     """Multiply-adds of one image through encoder, nearest-code search and decoder."""
-    method, network = (job.files.get(kind, getattr(job, kind)) for kind in ("method", "network"))
-    channels = encoder_channels(method, job.codebook_size, job.code_dim)
-    if channels == 0:
+    channels = encoder_channels(
+        job.files.get("method", job.method), job.codebook_size, job.code_dim
+    )
+    if channels == 0 or not positions(job, side):
         return 0.0  # the job ends at once, as a row that says so
-    widths = tuple(sorted(job.settings["network"].items()))
-    try:
-        fixed, per_channel, per_dim = network_macs(network, side, widths)
-    except (Incompatible, RuntimeError, MemoryError):  # sizes that do not fit, or fit no memory
-        return 0.0
-    search = job.codebook_size * job.code_dim * (side // 4) ** 2
+    fixed, per_channel, per_dim = network_macs(*_network(job, side))
+    search = job.codebook_size * job.code_dim * positions(job, side)
     return fixed + per_channel * channels + per_dim * job.code_dim + search
+
+
+def positions(job: Job, side: Size) -> int:
+    """Positions that the network makes of an image; 0 if it cannot read such items."""
+    return _positions(*_network(job, side))
+
+
+def _network(job: Job, side: Size) -> Network:
+    widths = tuple(sorted(job.settings["network"].items()))
+    return job.files.get("network", job.network), side, widths
+
+
+@functools.cache
+def _positions(network: str, side: Size, widths: Widths) -> int:
+    try:
+        return _counted(network, side, widths, 1, 1)[1]
+    except (Incompatible, RuntimeError, MemoryError):  # sizes that do not fit, or fit no memory
+        return 0
 
 
 @functools.cache
@@ -147,9 +167,7 @@ def encoder_channels(method: str, codebook_size: int, code_dim: int) -> int:
 
 
 @functools.cache
-def network_macs(
-    network: str, side: int, widths: tuple[tuple[str, Any], ...]
-) -> tuple[float, float, float]:
+def network_macs(network: str, side: Size, widths: Widths) -> tuple[float, float, float]:
     """Multiply-adds of an image: fixed, per channel out of the encoder, per one into the decoder.
 
     Only the encoder's last and the decoder's first convolution depend on the codebook, linearly.
@@ -160,18 +178,26 @@ def network_macs(
     return one - channel - dim, channel, dim
 
 
-def _counted_macs(
-    network: str, side: int, widths: tuple[tuple[str, Any], ...], channels: int, code_dim: int
-) -> float:
-    """Counted while a batch without images goes through, or one image where that is refused."""
+def _counted_macs(network: str, side: Size, widths: Widths, channels: int, code_dim: int) -> float:
+    return _counted(network, side, widths, channels, code_dim)[0]
+
+
+def _counted(
+    network: str, side: Size, widths: Widths, channels: int, code_dim: int
+) -> tuple[float, int]:
+    """Multiply-adds and positions of an image.
+
+    Counted while a batch without images goes through, or one image where that is refused.
+    """
     import torch
     from torch import Tensor, nn
 
-    family = registry.network_module(network)
+    family, form = registry.network_module(network), form_of(side)
+    refuse_unread(family, form.noun)
     settings = family.Settings(**dict(widths))
     encoder = family.Encoder(side, channels, settings).eval()
     decoder = family.Decoder(side, code_dim, settings).eval()
-    counted = 0
+    counted = found = 0
 
     def count(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
         nonlocal counted
@@ -179,30 +205,31 @@ def _counted_macs(
         counted += each.shape[2:].numel() * module.get_parameter("weight").numel()
 
     def run(images: int) -> None:
-        nonlocal counted
+        nonlocal counted, found
         counted = 0
-        z = encoder(torch.zeros(images, 3, side, side))
+        z = encoder(torch.zeros(images, *form.shape))
+        found = z.shape[2:].numel()
         decoder(torch.zeros(images, code_dim, *z.shape[2:]))
 
     for module in (*encoder.modules(), *decoder.modules()):
-        if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
+        if isinstance(module, nn.Conv2d | nn.ConvTranspose2d | nn.Linear):
             module.register_forward_hook(count)
     with torch.no_grad():
         try:
             run(0)
         except RuntimeError:  # a network may reshape by -1, which has no meaning without images
             run(1)
-    return float(counted)
+    return float(counted), found
 
 
 def image_count(job: Job) -> int:
     """Images of the train split that costs are reckoned with; 5 000 where nobody knows yet."""
-    return dataset(job).train_images or 5_000
+    return dataset(job).train_count(job.group("data")) or 5_000
 
 
-def image_side(job: Job) -> int:
-    """Height and width of the job's images in pixels."""
-    return dataset(job).side(job.group("data"))
+def image_side(job: Job) -> Size:
+    """Height and width of the job's images in pixels; of other items their shape."""
+    return dataset(job).size(job.group("data"))
 
 
 def dataset(job: Job) -> Dataset:

@@ -145,12 +145,13 @@ def _cell(found: Resolved, codebook_size: int, code_dim: int) -> Configuration:
 def _resolved(wish: Wish) -> Resolved:
     method = registry.find("methods", wish.method)
     cls = method_class(wish.method)
-    network = registry.find("networks", wish.network or cls.network)
-    family = network_module(wish.network or cls.network)
     data = registry.find("datasets", wish.dataset)
     _check_groups(wish.settings, method.name)
 
     settings = _shared_settings(wish.settings)
+    form = dataset(wish.dataset).form(settings["data"])
+    chosen = wish.network or form.network or cls.network
+    network, family = registry.find("networks", chosen), network_module(chosen)
     published = dict(cls.for_dataset.get(data.name, {}))
     own = _of(wish.settings, "method") | _of(wish.settings, method.name)
     settings["method"] = build(cls.Settings, published | own, method.name)

@@ -79,7 +79,7 @@ def test_every_row_is_compared(finished):
 
 
 def test_the_images_tell_channels_splits_and_order_apart(finished):
-    images = jobs.queued(finished)["seed 42"].images
+    images = jobs.queued(finished)["seed 42"].items
     splits = [images.train, images.val, images.test]
     assert [len(split) % 32 for split in splits] == [10, 22, 2]  # no multiple of any batch
     pixels = np.concatenate(splits)

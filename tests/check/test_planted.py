@@ -91,7 +91,7 @@ def test_ema_decay_of_0_9_is_caught_by_level_0_and_level_1(
 def test_a_soft_perplexity_is_caught_by_level_1(monkeypatch, trajectories, images):
     class Soft(encode.Probe):
         def __call__(self, model):
-            x = encode.to_pixels(self.images, self.device)
+            x = encode.to_batch(self.items, self.form, self.device)
             posterior = model.quantizer.posterior(model.encode(x))
             soft = metrics.perplexity(posterior.mean(dim=(0, 2, 3)).detach().numpy())
             return super().__call__(model) | {"perplexity": soft}

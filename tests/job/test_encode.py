@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from collapsebench import metrics
+from collapsebench.datasets import IMAGES
 from collapsebench.job import encode, model
 from collapsebench.plan import registry
 
@@ -107,7 +108,7 @@ def test_tokens_of_several_codebooks_decode_to_the_reconstruction():
 
 def test_decoding_rounds_half_up_and_clamps():
     x = torch.tensor([-0.2, 0.0, 0.5 / 255, 1.4999 / 255, 1.5]).view(1, 1, 1, 5).expand(1, 3, 1, 5)
-    assert encode.to_uint8(x)[0, 0, :, 0].tolist() == [0, 0, 1, 1, 255]
+    assert IMAGES.stored(x)[0, 0, :, 0].tolist() == [0, 0, 1, 1, 255]
 
 
 @pytest.mark.parametrize(

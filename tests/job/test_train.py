@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from collapsebench.datasets import IMAGES
 from collapsebench.job import model, train
 from collapsebench.plan import registry
 from collapsebench.settings import Train
@@ -156,7 +157,7 @@ def test_a_small_set_is_its_own_batch():
 
 def test_pixels_are_in_the_unit_interval_and_channels_last():
     data = torch.tensor([[[[0, 51, 255]]]], dtype=torch.uint8)
-    x = train.pixels(data, torch.tensor([0]))
+    x = IMAGES.batch(data)
     assert x.shape == (1, 3, 1, 1)
     assert torch.allclose(x.flatten(), torch.tensor([0.0, 0.2, 1.0]))
 
@@ -193,7 +194,7 @@ def test_bf16_leaves_quantizer_head_and_evaluation_in_float32():
     assert np.isfinite([v for _, _, v in state.curve]).all()
 
 
-def test_colour_variance_by_hand():
+def test_the_variance_of_colours_by_hand():
     half = np.zeros((2, 1, 1, 3), np.uint8)
     half[1] = 255
-    assert train.colour_variance(half) == pytest.approx(0.25)
+    assert IMAGES.variance(half) == pytest.approx(0.25)

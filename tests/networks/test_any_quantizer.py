@@ -8,7 +8,11 @@ import torch
 from collapsebench.plan import registry
 from collapsebench.quantizer import Incompatible, Quantizer
 
-FAMILIES = registry.names("networks")
+FAMILIES = [
+    name
+    for name in registry.names("networks")
+    if not hasattr(registry.network_module(name), "reads")
+]
 SMALL = {"dalle": {"width": 8}, "vqvae": {"width": 8, "residual_width": 4}, "sqvae": {"width": 8}}
 
 

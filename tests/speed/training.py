@@ -21,6 +21,7 @@ import torch
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
+from collapsebench.datasets import IMAGES as FORM
 from collapsebench.job import model, train
 from collapsebench.job.process import keep_freed_memory
 from collapsebench.plan import registry
@@ -156,7 +157,7 @@ def split(method: str) -> dict[str, float]:
     batches = train.Batches(len(data), BATCH, 0, CPU)
     optimizer = train.adam(network, Train(), CPU)
     with torch.no_grad():
-        network.quantizer.initialize(network.encode(train.pixels(data, batches.batch(0))))
+        network.quantizer.initialize(network.encode(FORM.batch(data[batches.batch(0)])))
     best: dict[str, float] = {}
     for step in range(AT_LEAST):
         taken: dict[str, float] = {}
@@ -179,7 +180,7 @@ def parts(
 
     seconds: list[tuple[str, float]] = []
     quantizer = network.quantizer
-    x = timed("data", lambda: train.pixels(data, batch))
+    x = timed("data", lambda: FORM.batch(data[batch]))
     z_e = timed("encoder", lambda: network.encode(x))
     z_e_cut = z_e.detach().requires_grad_()
     quantized = timed("quantizer", lambda: quantizer(z_e_cut))
@@ -199,7 +200,7 @@ def parts(
 def work(method: str) -> dict[str, float]:
     """Multiplications and additions of a step's convolutions and products, both directions."""
     network = fresh(method).train()
-    x = train.pixels(torch.from_numpy(images()), torch.arange(BATCH))
+    x = FORM.batch(torch.from_numpy(images())[:BATCH])
     with FlopCounterMode(display=False) as counter:
         quantized = network.quantizer(network.encode(x))
         x_hat = network.decode(quantized.z_q)
