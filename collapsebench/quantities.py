@@ -74,6 +74,11 @@ class Quantity:
         return self.unit == "%"
 
     @property
+    def bare(self) -> str:
+        """The title without its factor: "MSE"."""
+        return self.title.partition(" ×")[0]
+
+    @property
     def axis(self) -> str:
         """Title and unit: "KL, nats"."""
         return ", ".join(filter(None, (self.title, self.unit)))
@@ -189,6 +194,7 @@ RECORDS = (
              "apart", "smaller", unit="nats per token", decimals=3, stage="prior"),
 )  # fmt: skip
 QUANTITIES = {record.name: record for record in RECORDS}
+ERRORS = ("mse", "normalised_error")  # what reconstructions are judged by: images, other items
 TESTED = tuple(record for record in RECORDS if record.margin)  # between methods, tags and versions
 LIVE = (
     "mse",

@@ -165,7 +165,7 @@ class VectorForm(Form):
     stages: ClassVar[tuple[str, ...]] = ("train", "encode")
     axes: ClassVar[tuple[str, ...]] = ("features",)
     error = "normalised_error"
-    shown = 512
+    shown = 200
     file = RECONSTRUCTED
 
     size: tuple[int, ...]

@@ -93,7 +93,7 @@ def _paper_name(setting: str, value: Value) -> str:
 
 
 def figure(data: ReportData, name: str, title: str, setting: str, xlabel: str) -> list[Figure]:
-    """Perplexity and MSE against the setting."""
+    """Perplexity and error against the setting."""
     swept = varied(data, setting)
     ticks = sorted({value for cells in swept.values() for value in cells})
     if not ticks:
@@ -107,6 +107,6 @@ def figure(data: ReportData, name: str, title: str, setting: str, xlabel: str) -
         look = replace(data.looks[variant.method], line=VARIANT_LINES[kinds.index(others) % 4])
         label = method if len(kinds) == 1 else f"{method} {others}"
         lines[dataset, replace(variant, label=label, look=look)] = sorted(cells.items())
-    forms = {"": (sweep.RELATIVE, sweep.MSE)}
+    forms = {"": sweep.RELATIVE}
     caption = f"Test split; {sweep.BAND}."
-    return sweep.figures(name, title, caption, lines, forms, sweep.Axis(xlabel, ticks))
+    return sweep.figures(data, name, title, caption, lines, forms, sweep.Axis(xlabel, ticks))

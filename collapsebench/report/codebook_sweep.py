@@ -15,7 +15,7 @@ WORDS = {"codebook_size": "codebook size", "code_dim": "code dimension"}
 
 
 def build(data: ReportData, name: str, title: str, swept: Dimension) -> list[Figure]:
-    """Relative perplexity, and as its other form the paper's raw one; MSE below both.
+    """Relative perplexity, and as its other form the paper's raw one; the error below both.
 
     Where the other dimension varies too, its most frequent value is drawn. One figure, or one for
     each dataset where methods are many.
@@ -37,8 +37,8 @@ def build(data: ReportData, name: str, title: str, swept: Dimension) -> list[Fig
     caption += data.of_several
     if any(group.own_dim for cells in lines.values() for _, group in cells):
         caption += " A method whose code dimension follows from the codebook size has that one."
-    forms = {"relative": [sweep.RELATIVE, sweep.MSE], "raw": [sweep.RAW, sweep.MSE]}
-    return sweep.figures(name, title, caption, lines, forms, axis)
+    forms = {"relative": sweep.RELATIVE, "raw": sweep.RAW}
+    return sweep.figures(data, name, title, caption, lines, forms, axis)
 
 
 def _place(data: ReportData, swept: Dimension, fixed: int) -> sweep.X:

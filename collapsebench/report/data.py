@@ -14,6 +14,7 @@ import pandas as pd
 
 from collapsebench import metrics, quantities
 from collapsebench.datasets import label as dataset_label
+from collapsebench.quantities import Quantity
 from collapsebench.report import kinds, rows
 from collapsebench.report.palette import Look, looks
 from collapsebench.report.rows import JobRow
@@ -384,6 +385,16 @@ class ReportData:
     def _of_each(self) -> pd.Series[bool]:
         """Which rows are of one of several codebooks."""
         return self.metrics["metric"].str.startswith(quantities.EACH)
+
+    def error_of(self, dataset: str) -> Quantity:
+        """What reconstructions of a dataset are judged by; of images, their MSE."""
+        return self._errors.get(dataset, quantities.of("mse"))
+
+    @cached_property
+    def _errors(self) -> dict[str, Quantity]:
+        rows = self.metrics[self.metrics["metric"].isin(quantities.ERRORS)]
+        pairs = rows[["dataset", "metric"]].drop_duplicates().itertuples(index=False)
+        return {dataset: quantities.of(metric) for dataset, metric in pairs}
 
     def undescribed(self, stage: str) -> list[str]:
         """Metrics of a stage that ``quantities`` has no record of."""

@@ -10,11 +10,14 @@ CODEBOOK_USE = "How the codebook is used"
 TRAINING = "Training"
 GENERATION = "Generation"
 IMAGES = "Images"
+RECONSTRUCTIONS = "Reconstructions"
 COST = "Cost"
 FAILURES = "Failures"
 PROVENANCE = "Provenance"
 
-IN_FOCUS = (NETWORK, CODEBOOK_USE, TRAINING, GENERATION, IMAGES, COST)  # one codebook per dataset
+IN_FOCUS = (  # one codebook per dataset
+    NETWORK, CODEBOOK_USE, TRAINING, GENERATION, IMAGES, RECONSTRUCTIONS, COST,
+)  # fmt: skip
 OF_JOBS = (FAILURES, PROVENANCE)  # not of what was trained
-PICTURES = (IMAGES,)  # what --no-images leaves out
+PICTURES = (IMAGES, RECONSTRUCTIONS)  # what --no-images leaves out
 IN_TERMINAL = (YOUR_METHOD, TABLES, FAILURES)  # without drawings

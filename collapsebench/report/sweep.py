@@ -30,7 +30,7 @@ SCALES = {  # on which values are tested: there, and back
     "log": (np.log, np.exp),
     "logit": (special.logit, special.expit),
 }
-RELATIVE, RAW, MSE = map(of, ("relative_perplexity", "perplexity", "mse"))
+RELATIVE, RAW = map(of, ("relative_perplexity", "perplexity"))
 MOST_TICKS = 8
 
 Points = dict[tuple[str, TableRow], list[tuple[float, Group]]]
@@ -63,18 +63,21 @@ def points(data: ReportData, x: X) -> Points:
 
 
 def figures(
-    name: str, title: str, caption: str, lines: Points,
-    forms: Mapping[str, Sequence[Quantity]], axis: Axis,
+    data: ReportData, name: str, title: str, caption: str, lines: Points,
+    forms: Mapping[str, Quantity], axis: Axis,
 ) -> list[Figure]:  # fmt: skip
-    """Per form one row of panels per quantity and one column per dataset, x logarithmic."""
+    """Per form a row of panels of its quantity and one of the error, one column per dataset.
 
-    def panels(quantities: Sequence[Quantity], dataset: str) -> list[Panel]:
+    x is logarithmic.
+    """
+
+    def panels(quantity: Quantity, dataset: str) -> list[Panel]:
         own = {variant: cells for (where, variant), cells in lines.items() if where == dataset}
-        return [_panel(dataset, own, quantity, axis) for quantity in quantities]
+        return [_panel(dataset, own, each, axis) for each in (quantity, data.error_of(dataset))]
 
     datasets = list(dict.fromkeys(dataset for dataset, _ in lines))
     methods = list(dict.fromkeys(variant for _, variant in lines))
-    drawn = {form: partial(panels, quantities) for form, quantities in forms.items()}
+    drawn = {form: partial(panels, quantity) for form, quantity in forms.items()}
     return multiples.figures(name, title, caption, datasets, methods, drawn, 1.95)
 
 

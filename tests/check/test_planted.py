@@ -159,8 +159,8 @@ def test_a_fault_that_stages_share_is_laid_at_the_first_ones_door(stored_jobs):
             "(fake), _checked(real)",
         ),
         ("density on a line", "fidelity.distances", "nearest_k=k", "nearest_k=k + 1"),
-        ("a pixel of 0.6 / 255 as a byte", "job.encode", ".add(0.5).floor()", ""),
-        ("a pixel of 2 as a byte", "job.encode", "x.clamp(0, 1).mul", "x.mul"),
+        ("a pixel of 0.6 / 255 as a byte", "datasets._forms", ".add(0.5).floor()", ""),
+        ("a pixel of 2 as a byte", "datasets._forms", "x.clamp(0, 1).mul", "x.mul"),
     ],
 )
 def test_a_wrong_formula_is_caught_by_level_0(monkeypatch, subject, module, right, wrong):
@@ -195,8 +195,8 @@ def test_a_posterior_at_another_temperature_is_caught_by_level_0(monkeypatch, te
         ("datasets", 'b"%d" % index', 'b"%d." % index', "split_hash[0] is "),
         (
             "datasets._cache",
-            "return image\n",
-            "return image[..., ::-1]\n",
+            "return item\n",
+            "return item[..., ::-1]\n",
             "train quadrants[0, 0, 0]",
         ),
     ],

@@ -24,7 +24,7 @@ def build(data: ReportData) -> list[Table]:
     if not fallen:
         return []
     caption = (
-        "Perplexity on 512 fixed training images: its best along training and its end, where that "
+        "Perplexity on 512 fixed training items: its best along training and its end, where that "
         f"is below {100 * COLLAPSING:g} % of it."
     )
     columns = ("dataset", "codebook", "seed", "what happened")

@@ -34,7 +34,7 @@ def _table(data: ReportData, comparison: Comparison, runs: pd.DataFrame, i: int)
     unit, seconds = _unit(runs["wall_s"].max())
     columns = ["networks, 1000 parameters", "quantizer, 1000 parameters",
                *(f"{stage}, {unit}" for stage in stages),
-               "training images / s", "peak memory, MiB"]  # fmt: skip
+               "training items / s", "peak memory, MiB"]  # fmt: skip
     lines = []
     for variant, group in data.column(comparison):
         own = runs[runs["job_id"].isin([job.job_id for job in group.jobs])]

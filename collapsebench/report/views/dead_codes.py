@@ -14,9 +14,9 @@ QUANTITIES = ("dead_codes", "perplexity")
 
 
 def build(data: ReportData) -> list[Figure]:
-    """Dead codes and perplexity on the fixed training images."""
+    """Dead codes and perplexity on the fixed training items."""
     caption = (
-        "On 512 fixed training images. A code that only other images use counts as dead here. "
+        "On 512 fixed training items. A code that only other items use counts as dead here. "
         f"{curves.LINES}"
     )
     caption += data.of_several

@@ -19,9 +19,8 @@ USE = tuple(map(of, ("perplexity", "relative_perplexity", "usage")))
 EACH = tuple(
     replace(of(name), title=f"{of(name).title} of each") for name in ("perplexity", "usage")
 )
-MSE = of("mse")
 COLUMNS = ("codebook", "codebooks", "bits per position",
-           *(quantity.column() for quantity in (*USE, *EACH, MSE)))  # fmt: skip
+           *(quantity.column() for quantity in (*USE, *EACH)))  # fmt: skip
 
 
 def build(data: ReportData) -> list[Table]:
@@ -38,9 +37,13 @@ def _table(data: ReportData, dataset: str, i: int) -> Table:
         "the best, mean over seeds. Bits per position: the sum over codebooks of log2 K; methods "
         "of one codebook stand here where they have as many."
     )
-    rows = [TableLine(v.label, _cells(group), v.look, v.kind) for v, group in equals(data, dataset)]
-    words = f"{title} · {dataset_label(dataset)}"
-    return Table(f"each-codebook-{i + 1}", words, caption, "method", COLUMNS, rows)
+    error = data.error_of(dataset)
+    rows = [
+        TableLine(v.label, _cells(group, error), v.look, v.kind)
+        for v, group in equals(data, dataset)
+    ]
+    words, columns = f"{title} · {dataset_label(dataset)}", (*COLUMNS, error.column())
+    return Table(f"each-codebook-{i + 1}", words, caption, "method", columns, rows)
 
 
 def equals(data: ReportData, dataset: str) -> list[tuple[TableRow, Group]]:
@@ -55,14 +58,14 @@ def equals(data: ReportData, dataset: str) -> list[tuple[TableRow, Group]]:
     return sorted(shown, key=lambda cell: cell[1].choices)
 
 
-def _cells(group: Group) -> list[Cell]:
+def _cells(group: Group, error: Quantity) -> list[Cell]:
     return [
         plain(f"{group.first.codebook_size} × {group.first.code_dim}"),
         plain(Number(group.codebooks, decimals=0)),
         plain(Number(group.bits, decimals=1)),
         *(_mean(group, quantity) for quantity in USE),
         *(_of_each(group, quantity) for quantity in EACH),
-        _mean(group, MSE),
+        _mean(group, error),
     ]
 
 

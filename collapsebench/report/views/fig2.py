@@ -1,4 +1,4 @@
-"""Fig. 2: entropy of the token posteriors along training, and its map over one image."""
+"""Fig. 2: entropy of the token posteriors along training, and its map over one item."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ MOMENTS = 5  # maps of one method, from the first logged step to the last
 
 
 def build(data: ReportData) -> list[Figure]:
-    """(a) means with SD over images and positions; (b) maps of one training image."""
+    """(a) means with SD over items and positions; (b) maps of one training item."""
     cells = [
         (variant, comparison, group)
         for comparison in data.focus
@@ -35,8 +35,8 @@ def build(data: ReportData) -> list[Figure]:
     if not cells:
         return []
     caption = (
-        "On 512 fixed training images; line: mean over images, positions and seeds, band: SD over "
-        "images and positions, as in the paper. Methods without a posterior are not drawn."
+        "On 512 fixed training items; line: mean over items, positions and seeds, band: SD over "
+        "items and positions, as in the paper. Methods without a posterior are not drawn."
     )
     methods = list(dict.fromkeys(variant for variant, *_ in cells))
     forms = {"": partial(_panels, data)}
@@ -102,7 +102,7 @@ def _maps(data: ReportData, cells: list) -> list[Figure]:
     bar = drawing.colorbar(shown, ax=axes, shrink=0.8, label="entropy, nats (top: ln K)")
     bar.outline.set_visible(False)
     caption = (
-        "Entropy at each position of one training image, first seed; one scale for all methods."
+        "Entropy at each position of one training item, first seed; one scale for all methods."
     )
     return [Figure("fig2b", "Fig. 2b · Where the entropy is", caption, {"": drawing})]
 
@@ -115,6 +115,8 @@ def _load(path: Path | None, points: int) -> np.ndarray | None:
         maps = np.load(path, allow_pickle=False)
     except (OSError, ValueError, EOFError) as error:
         warnings.warn(f"skipped {path}: {error}", stacklevel=2)
+        return None
+    if maps.shape[1:] == (1, 1):  # of a vector, which has no places
         return None
     if maps.ndim != 3 or len(maps) != points:
         text = f"skipped {path}: an array {maps.shape} beside {points} points of the curve"

@@ -30,7 +30,7 @@ def build(data: ReportData) -> list[Figure | Table]:
     for row, cell in zip(axes, cells, strict=True):
         _draw(data, row, *cell)
     caption = (
-        "On 512 fixed training images, mean over seeds. Left and middle: along training; right: "
+        "On 512 fixed training items, mean over seeds. Left and middle: along training; right: "
         "one against the other, darker is later. Uncertainty is K / S of the Dirichlet posterior, "
         "mean over images and positions."
     )

@@ -24,7 +24,6 @@ title = "Every quantizer on every network"
 section = sections.NETWORK
 place = 4
 
-QUANTITIES = of("relative_perplexity"), of("mse")
 DRAWN = (
     "Test split, mean over seeds; hollow: a seed collapsed. Parallel lines: the network shifts all "
     "quantizers alike; crossing lines: it decides who wins. This comparison is not in the paper."
@@ -54,11 +53,13 @@ def build(data: ReportData) -> list[Table | Figure]:
         if len(networks) > 1:
             lines = [_name(data, method, own) for method, own in cells.items()]
             name, ran = f"{title}, {comparison.label}", what_ran(data, [comparison])
-            drawing = _draw(cells, lines, networks, comparison)
+            quantities = of("relative_perplexity"), data.error_of(comparison.dataset)
+            drawing = _draw(cells, lines, networks, comparison, quantities)
             blocks += [
                 Figure(f"network-{i + 1}", name, DRAWN + data.of_several, {"": drawing}, ran),
                 Table(f"network-cross-{i + 1}", name, CAPTION + data.of_several, "quantizer",
-                      _heads(networks), _rows(cells, lines, networks), ran=ran),
+                      _heads(networks, quantities), _rows(cells, lines, networks, quantities),
+                      ran=ran),
             ]  # fmt: skip
     return blocks
 
@@ -77,8 +78,9 @@ def cross(data: ReportData, comparison: Comparison) -> Cross:
 
 
 def _draw(
-    cells: Cross, lines: Sequence[Line], networks: list[str], comparison: Comparison
-) -> Drawing:
+    cells: Cross, lines: Sequence[Line], networks: list[str], comparison: Comparison,
+    quantities: Sequence[Quantity],
+) -> Drawing:  # fmt: skip
     def panel(quantity: Quantity) -> Panel:
         def line(ax: Axes, method: Line) -> None:
             own = cells[method.method]
@@ -102,18 +104,20 @@ def _draw(
 
         return Panel(comparison.label, "network", quantity.axis, line, dress)
 
-    return multiples.draw([list(map(panel, QUANTITIES))], lines, 1.95)
+    return multiples.draw([list(map(panel, quantities))], lines, 1.95)
 
 
-def _heads(networks: list[str]) -> list[str]:
-    return [f"{q.axis} on {network}" for q in QUANTITIES for network in networks]
+def _heads(networks: list[str], quantities: Sequence[Quantity]) -> list[str]:
+    return [f"{q.axis} on {network}" for q in quantities for network in networks]
 
 
-def _rows(cells: Cross, lines: Sequence[Line], networks: list[str]) -> list[TableLine]:
+def _rows(
+    cells: Cross, lines: Sequence[Line], networks: list[str], quantities: Sequence[Quantity]
+) -> list[TableLine]:
     rows = []
     for method in lines:
         parts = []
-        for quantity in QUANTITIES:
+        for quantity in quantities:
             for network in networks:
                 group = cells[method.method].get(network)
                 values = group.values(quantity.name, "test").values() if group else []

@@ -82,8 +82,8 @@ def _data(data: ReportData) -> Table:
         TableLine(dataset_label(dataset), [plain(images), plain(splits)])
         for dataset, images, splits in columns.sort_values("dataset").itertuples(index=False)
     ]
-    caption = "Hash of the images, and of which image is in which split."
-    return Table("data", "Data", caption, "dataset", ("images", "splits"), rows, ranked=False)
+    caption = "Hash of the items, and of which item is in which split."
+    return Table("data", "Data", caption, "dataset", ("items", "splits"), rows, ranked=False)
 
 
 def _protocols(data: ReportData) -> Table:

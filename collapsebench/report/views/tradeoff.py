@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from collapsebench.datasets import label as dataset_label
-from collapsebench.quantities import of
+from collapsebench.quantities import Quantity, of
 from collapsebench.report import multiples, sections, style
 from collapsebench.report.data import Comparison, Group, ReportData, TableRow
 from collapsebench.report.figures import Figure
@@ -19,7 +19,7 @@ title = "MSE against perplexity / codebook size"
 section = sections.TRADE_OFF
 place = 150
 
-EVEN, MSE = of("relative_perplexity"), of("mse")
+EVEN = of("relative_perplexity")
 Point = tuple[float, float]  # both as printed
 Cells = list[tuple[Comparison, Group, Point]]
 
@@ -34,9 +34,11 @@ def build(data: ReportData) -> list[Figure]:
         "join the codebooks of one method from small to large; dashed: the Pareto front of all but "
         "floors."
     )
-    forms = {"": partial(_panels, cells)}
+    forms = {"": partial(_panels, data, cells)}
     caption += data.of_several
-    return multiples.figures("tradeoff", title, caption, datasets, methods, forms, 2.4)
+    errors = " or ".join(dict.fromkeys(data.error_of(d).bare for d in datasets))
+    words = f"{errors[0].upper()}{errors[1:]} against {title.partition(' against ')[2]}"
+    return multiples.figures("tradeoff", words, caption, datasets, methods, forms, 2.4)
 
 
 def _cells(data: ReportData, variant: TableRow, dataset: str) -> Cells:
@@ -44,23 +46,26 @@ def _cells(data: ReportData, variant: TableRow, dataset: str) -> Cells:
     cells = []
     for comparison in sorted(data.comparisons, key=lambda c: (c.codebook_size, c.code_dim)):
         group = data.groups.get((variant, comparison)) if comparison.dataset == dataset else None
-        even, mse = (
+        even, error = (
             quantity.printed(group.values(quantity.name, "test").values()) if group else []
-            for quantity in (EVEN, MSE)
+            for quantity in (EVEN, data.error_of(dataset))
         )
-        if group and even and mse:
-            cells.append((comparison, group, (float(np.mean(even)), float(np.mean(mse)))))
+        if group and even and error:
+            cells.append((comparison, group, (float(np.mean(even)), float(np.mean(error)))))
     return cells
 
 
-def _panels(cells: dict[tuple[TableRow, str], Cells], dataset: str) -> list[Panel]:
+def _panels(
+    data: ReportData, cells: dict[tuple[TableRow, str], Cells], dataset: str
+) -> list[Panel]:
+    error = data.error_of(dataset)
     own = {variant: points for (variant, where), points in cells.items() if where == dataset}
     ranked = [point for v, points in own.items() if v.kind != "floor" for *_, point in points]
     front = pareto(ranked)
 
     def line(ax: Axes, variant: TableRow) -> None:
         if variant in own:
-            _draw(ax, variant, own[variant])
+            _draw(ax, variant, own[variant], error)
 
     def dress(ax: Axes) -> None:
         style.log_from_decade(ax)
@@ -69,12 +74,13 @@ def _panels(cells: dict[tuple[TableRow, str], Cells], dataset: str) -> list[Pane
             ax.step(*zip(*front, strict=True), where="post", color=style.QUIET, lw=0.9, ls="--",
                     label="Pareto front", zorder=1)  # fmt: skip
 
-    return [Panel(dataset_label(dataset), EVEN.axis, MSE.axis, line, dress)]
+    return [Panel(dataset_label(dataset), EVEN.axis, error.axis, line, dress)]
 
 
-def _draw(ax: Axes, variant: TableRow, cells: Cells) -> None:
+def _draw(ax: Axes, variant: TableRow, cells: Cells, error: Quantity) -> None:
     texts = [
-        f"{variant.label} · {c.codebook_size} × {group.first.code_dim}: {x:.1f} %, MSE {y:.2f}"
+        f"{variant.label} · {c.codebook_size} × {group.first.code_dim}: {x:.1f} %, "
+        f"{error.bare} {y:.{error.decimals}f}"
         for c, group, (x, y) in cells
     ]
     x, y = zip(*(point for *_, point in cells), strict=True)

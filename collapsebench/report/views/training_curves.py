@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collapsebench.quantities import ERRORS
 from collapsebench.report import curves, sections
 from collapsebench.report.data import ReportData
 from collapsebench.report.figures import Figure
@@ -10,7 +11,7 @@ title = "Training curves"
 section = sections.TRAINING
 place = 530
 
-LOSSES = ("loss", "mse", "kl")
+LOSSES = ("loss", *ERRORS, "kl")
 INSIDE = ("z_e_norm", "code_norm", "code_distance")
 SCHEDULES = ("lr", "temperature", "beta")
 
@@ -20,7 +21,7 @@ def build(data: ReportData) -> list[Figure]:
     drawn = (
         ("losses", title, LOSSES, "Mean over the steps since the last point. Losses of different "
          "methods are different quantities: each is divided by its first point."),
-        ("inside", "Inside the model", INSIDE, "On 512 fixed training images: norm of the "
+        ("inside", "Inside the model", INSIDE, "On 512 fixed training items: norm of the "
          "encoder's output, norm of the codes, distance to the nearest code."),
         ("schedules", "Schedules", SCHEDULES, "As set at each point."),
     )  # fmt: skip
