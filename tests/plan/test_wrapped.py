@@ -10,7 +10,7 @@ from collapsebench.plan.wrapped import VectorLayout, wrap
 from collapsebench.quantizer import Incompatible
 from collapsebench.settings import UserError, build, plain
 from tests.author.faults.right import PlainVQ, ProjectedVQ, Residual
-from tests.conftest import FEW, TINY
+from tests.conftest import TINY
 
 WORD = "tests.author.faults.right:PlainVQ"
 
@@ -115,7 +115,7 @@ def test_a_class_that_is_not_there_is_one_line():
 
 def test_source_and_settings_of_a_class_enter_the_id(data_root, monkeypatch):
     def job(**settings):
-        point = Point(WORD, "", FEW, 16, 4, 1, TINY | settings, tuple(settings))
+        point = Point(WORD, "", "digits", 16, 4, 1, TINY | settings, tuple(settings))
         resolve._code.cache_clear()
         resolve._resolved.cache_clear()
         return resolve.resolve(point, ("train",), "demo", data_root)
