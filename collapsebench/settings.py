@@ -18,9 +18,12 @@ import tomllib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
 from annotated_types import Ge, Gt, Le
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 # The paper's methods, in the order of its tables.
 PAPER_METHODS = ("vq_vae_ema", "gs_vq_vae", "sq_vae", "vq_ste_pp", "dvae", "edvae")
@@ -371,3 +374,10 @@ def identity(settings: Any) -> dict[str, Any]:
 def digest(value: Any) -> str:
     """16 hex digits of the SHA-256 of canonical JSON (sorted keys, no spaces, no NaN)."""
     return hashlib.sha256(CANONICAL.encode(value).encode()).hexdigest()[:16]
+
+
+def console(stderr: bool = False) -> Console:
+    """Where text for a person is printed as it is: nobody's label is taken for markup."""
+    from rich.console import Console
+
+    return Console(stderr=stderr, markup=False, emoji=False, highlight=False)

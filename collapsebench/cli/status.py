@@ -13,8 +13,7 @@ from collapsebench.quantities import live
 from collapsebench.results import claims, tables
 from collapsebench.results.folder import LOG
 from collapsebench.results.status import find, status
-from collapsebench.settings import UserError, did_you_mean
-from collapsebench.terminal import console
+from collapsebench.settings import UserError, console, did_you_mean
 
 WATCH_S = 1.0
 

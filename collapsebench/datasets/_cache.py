@@ -24,8 +24,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from collapsebench.settings import SPLITS, UserError
-from collapsebench.terminal import console
+from collapsebench.settings import SPLITS, UserError, console
 
 BLOCK = 1024  # items decoded between two writes: 48 MiB of images of 128 x 128
 

@@ -15,7 +15,7 @@ from collapsebench.inspect.remedies import NO_ROWS, REMEDIES, Effect, Remedy, ef
 from collapsebench.monitor import history
 from collapsebench.monitor.causes import Cause, Evidence, collapsing, findings
 from collapsebench.quantities import percent
-from collapsebench.terminal import console
+from collapsebench.settings import console
 
 HEALTHY = "no diagnosis"
 WATCH_S = 1.0

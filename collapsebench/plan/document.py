@@ -37,9 +37,9 @@ def _known(version: int) -> int:
     return version
 
 
-Value = Annotated[JsonValue, AfterValidator(_finite)]  # no dates, no inf
-Table = dict[str, Value]
-Rule = dict[str, Table]
+TomlValue = Annotated[JsonValue, AfterValidator(_finite)]  # no dates, no inf
+TomlTable = dict[str, TomlValue]
+Override = dict[str, TomlTable]
 STRICT = ConfigDict(strict=True, extra="forbid")
 
 
@@ -47,9 +47,9 @@ class ScaleTable(BaseModel):
     """``[scale.NAME]``; what is no field here is a dotted setting or axis."""
 
     model_config = ConfigDict(strict=True, extra="allow")
-    __pydantic_extra__: dict[str, Value]
+    __pydantic_extra__: dict[str, TomlValue]
     note: str = ""
-    override: list[Rule] = []
+    override: list[Override] = []
     stages: list[str] | None = None
 
 
@@ -57,7 +57,7 @@ class Replicates(BaseModel):
     """``[replicates]``."""
 
     model_config = STRICT
-    seed: Value = None
+    seed: TomlValue = None
 
 
 class Document(BaseModel):
@@ -70,17 +70,17 @@ class Document(BaseModel):
     reproduces: list[str] = []
     stages: list[str] = ["train", "encode"]
     default_scale: str | None = None
-    axes: Table = {}
+    axes: TomlTable = {}
     replicates: Replicates = Replicates()
-    override: list[Rule] = []
-    exclude: list[Table] = []
+    override: list[Override] = []
+    exclude: list[TomlTable] = []
     scale: dict[str, ScaleTable] = {}
-    data: Table = {}
-    train: Table = {}
-    encode: Table = {}
-    prior: Table = {}
-    sample: Table = {}
-    score: Table = {}
+    data: TomlTable = {}
+    train: TomlTable = {}
+    encode: TomlTable = {}
+    prior: TomlTable = {}
+    sample: TomlTable = {}
+    score: TomlTable = {}
 
 
 WORDS = {

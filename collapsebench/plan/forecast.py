@@ -17,8 +17,7 @@ from collapsebench.plan.grid import Grid
 from collapsebench.plan.job import Finished, Job, finished, pending
 from collapsebench.quantities import percent
 from collapsebench.results import baselines, tables
-from collapsebench.settings import UserError, shown
-from collapsebench.terminal import console
+from collapsebench.settings import UserError, console, shown
 
 ASK_ABOVE_HOURS = 0.5  # a longer run is confirmed first
 

@@ -19,8 +19,7 @@ from collapsebench.report.figures import Figure
 from collapsebench.report.style import apply_style
 from collapsebench.report.tables import Table
 from collapsebench.results import grids
-from collapsebench.settings import UserError, did_you_mean
-from collapsebench.terminal import console
+from collapsebench.settings import UserError, console, did_you_mean
 
 FORMATS = {"md": tables.to_markdown, "csv": tables.to_csv, "latex": tables.to_latex}
 SUFFIXES = {"md": "md", "csv": "csv", "latex": "tex"}
