@@ -248,3 +248,13 @@ def metric_label(metric: str, extractor: str, verified: bool, protocol_name: str
         return metric
     named = extractor == INCEPTION and verified and protocol_name in FID_NAMES
     return DISTANCES[metric].format(FID_NAMES[protocol_name] if named else f"FD[{extractor}]")
+
+
+def duration(seconds: float) -> str:
+    """Seconds in the unit one would say them in: "45 s", "12 min", "3.4 h", "6 days", "9 years"."""
+    for unit, length, digits, enough in (
+        ("s", 1, 0, 90), ("min", 60, 0, 90), ("h", 3600, 1, 48), ("days", 86_400, 0, 730),
+    ):  # fmt: skip
+        if seconds / length < enough:
+            return f"{seconds / length:.{digits}f} {unit}"
+    return f"{seconds / (365.25 * 86_400):,.0f} years"

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from collapsebench import metrics
-from collapsebench.quantities import QUANTITIES, RECORDS, metric_label, of, worst
+from collapsebench.quantities import QUANTITIES, RECORDS, duration, metric_label, of, worst
 from collapsebench.settings import PROTOCOLS
 
 EXTRACTORS = ("inception-v3-compat", "inception-v3-compat@0123456789ab", "cb-randconv-v1")
@@ -75,3 +75,12 @@ def test_every_shipped_metric_of_a_codebook_has_a_record():
     measured = metrics.codebook_metrics(np.arange(4), 4, [[math.nan], [1.0], [2.0], [3.0]])
     assert set(measured) <= set(QUANTITIES)
     assert all(of(name).better for name in measured)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [(45, "45 s"), (720, "12 min"), (12_240, "3.4 h"), (6 * 86_400, "6 days"), (0.2, "0 s"),
+     (400 * 86_400, "400 days"), (3.41e6 * 3600, "389 years"), (3e12, "95,064 years")],
+)  # fmt: skip
+def test_a_duration_is_said_in_the_unit_one_would_say_it_in(seconds, words):
+    assert duration(seconds) == words

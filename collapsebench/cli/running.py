@@ -46,7 +46,7 @@ def list_(as_json: Json = False) -> None:
 
 @app.command()
 def plan(
-    grid: GridOption = "tables", scale: Scale = None, method: Methods = None,
+    grid: GridOption = "demo", scale: Scale = None, method: Methods = None,
     network: Networks = None, dataset: Datasets = None, codebook_size: Sizes = "",
     code_dim: Dims = "", seed: SeedList = None, seeds: SeedCount = None, set_: Set = None,
     only: Only = None, results: Results = Path("results"), data_root: DataRoot = None,

@@ -12,17 +12,30 @@ from types import FrameType
 from collapsebench.results.folder import CANCEL
 
 LOOK_S = 1.0  # between two looks for that file
+STANDARD = (0, 1, 2)  # file descriptors
+
+
+HANGUP: int = getattr(signal, "SIGHUP", 0)  # the terminal was closed; 0 where there is none
+
+
+def endings() -> list[int]:
+    """Signals that ask a process to end; that of a closed terminal unless nohup ignores it."""
+    heard = HANGUP and signal.getsignal(HANGUP) != signal.SIG_IGN
+    return [signal.SIGTERM, signal.SIGINT, *([HANGUP] if heard else [])]
 
 
 class Signals:
-    """Counts SIGINT and SIGTERM instead of dying of them; use as a context manager."""
+    """Counts signals of ``endings`` instead of dying of them; use as a context manager.
+
+    A closed terminal counts once, however many say so; what is printed after it goes nowhere.
+    """
 
     def __init__(self) -> None:
         self.count = 0
 
     def __enter__(self) -> Signals:
-        kinds = (signal.SIGTERM, signal.SIGINT)
-        self.before = {kind: signal.signal(kind, self._add) for kind in kinds}
+        self.terminals = [fd for fd in STANDARD if os.isatty(fd)]
+        self.before = {kind: signal.signal(kind, self._add) for kind in endings()}
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -30,14 +43,21 @@ class Signals:
             signal.signal(kind, handler)
 
     def _add(self, number: int, frame: FrameType | None) -> None:
-        self.count += 1
+        if number != HANGUP:
+            self.count += 1
+            return
+        self.count = max(self.count, 1)
+        nowhere = os.open(os.devnull, os.O_RDWR)
+        for fd in self.terminals:
+            os.dup2(nowhere, fd)
+        os.close(nowhere)
 
 
 class Stop:
     """Asked at each step of a job: the status to end with, or "" to go on.
 
-    The first SIGTERM or SIGINT asks the work to end at its next step, its checkpoint written; a
-    second one ends the process at once.
+    The first signal of ``endings`` asks the work to end at its next step, its checkpoint written; a
+    second one ends the process at once, unless it is the terminal's again.
 
     Args:
         folder: the job's; a file ``cancel`` in it ends the job as ``cancelled``.
@@ -56,13 +76,14 @@ class Stop:
         self.end = time.monotonic() + limit_s if limit_s else None
         self.looked = 0.0
         self.status = ""
-        for kind in (signal.SIGTERM, signal.SIGINT):
+        self.kinds = endings()
+        for kind in self.kinds:
             signal.signal(kind, self._ask)
 
     def _ask(self, number: int, frame: FrameType | None) -> None:
         self.status = self._cancelled() or "interrupted"
-        for kind in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(kind, signal.SIG_DFL)
+        for kind in self.kinds:
+            signal.signal(kind, signal.SIG_IGN if kind == HANGUP else signal.SIG_DFL)
 
     def __call__(self) -> str:
         """``interrupted``, ``timeout``, ``cancelled``, or "" to go on."""

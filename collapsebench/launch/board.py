@@ -15,7 +15,7 @@ from rich.table import Table
 from collapsebench.launch.tasks import Task
 from collapsebench.monitor.causes import collapsing
 from collapsebench.plan.job import Job
-from collapsebench.quantities import live
+from collapsebench.quantities import duration, live
 from collapsebench.results.folder import job_folder, progress
 from collapsebench.results.tables import STATUSES
 from collapsebench.settings import console
@@ -113,10 +113,3 @@ def name(job: Job) -> str:
 def values(state: dict[str, Any]) -> str:
     """The last numbers of a job."""
     return live(state.get("values", {}))
-
-
-def duration(seconds: float) -> str:
-    """Seconds in the unit one would say them in."""
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

@@ -13,24 +13,41 @@ from collapsebench.plan.job import Job
 from collapsebench.results import claims, grids, status
 from collapsebench.results.folder import CANCEL, job_folder
 from collapsebench.results.runs import standing
+from collapsebench.results.tables import FINAL
 from collapsebench.settings import UserError
 
 
 def cancel(words: Sequence[str], grid: str | None, results: Path) -> None:
-    """Ends jobs that run, here or elsewhere, and takes queued ones out of their queue.
+    """Ends jobs that run, here or elsewhere, and takes others out of queues and waiting lines.
 
-    A running job ends as ``cancelled`` within seconds, its checkpoint written.
+    A running job ends as ``cancelled`` within seconds, its checkpoint written. What waits for a
+    place in a run that goes on is not started by it.
 
     Raises:
         UserError: neither jobs nor a grid, an unknown one, or nothing to end.
     """
     if not words and grid is None:
         raise UserError("say what: cancel JOB, or cancel --grid NAME")
-    ended = [folder for folder in chosen(words, grid, results) if _cancel(folder)]
-    if not ended:
+    folders = chosen(words, grid, results)
+    waiting = _waiting(folders, results)
+    for folder in waiting:  # first, or the end of another makes room for them
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / CANCEL).touch()
+    ended = [folder for folder in folders if _cancel(folder)]
+    if not (ended or waiting):
         raise UserError("none of these jobs is running or queued")
     for folder in ended:
         print(f"cancelled {folder.name}")
+    if others := waiting - set(ended):
+        print(f"{len(others)} other{'s' * (len(others) > 1)} will not be started")
+
+
+def _waiting(folders: Sequence[Path], results: Path) -> set[Path]:
+    """Those that have not come to an end, while anything runs in this results folder."""
+    if not any(claims.held(folder) for folder in (results / "jobs").glob("*")):
+        return set()
+    states = {row["job_id"]: row["status"] for row in status.status(results, None)}
+    return {folder for folder in folders if states.get(folder.name) not in (*FINAL, "running")}
 
 
 def _cancel(folder: Path) -> bool:
@@ -68,9 +85,9 @@ def retry(
 
 
 def chosen(words: Sequence[str], grid: str | None, results: Path) -> list[Path]:
-    """Folders of the named jobs and of a grid's jobs."""
+    """Folders of the named jobs and of a grid's jobs, whether they were begun or not."""
     folders = [status.find(results, word) for word in words]
     if grid is not None:
         jobs = grids.read(results, grid)["jobs"]
         folders += [job_folder(results, job["job_id"]) for job in jobs]
-    return [folder for folder in dict.fromkeys(folders) if folder.exists()]
+    return list(dict.fromkeys(folders))

@@ -14,14 +14,15 @@ from collapsebench.job import process, trial
 from collapsebench.job.order import Order
 from collapsebench.launch import devices, tasks
 from collapsebench.launch import launcher as launchers
-from collapsebench.launch.board import duration, name
+from collapsebench.launch.board import name
 from collapsebench.launch.launcher import Options
 from collapsebench.launch.tasks import Task
 from collapsebench.plan import forecast as plans
 from collapsebench.plan.grid import Grid
 from collapsebench.plan.job import Job, finished, pending
+from collapsebench.quantities import duration
 from collapsebench.results import grids, provenance
-from collapsebench.results.folder import LOG, job_folder, log_tail
+from collapsebench.results.folder import CANCEL, LOG, job_folder, log_tail
 
 FAILED = ("error", "timeout", "out_of_memory", "cancelled")
 
@@ -64,6 +65,8 @@ def carry_out(
         left = [job for job in jobs if job.pending(results)]
         print(f"{title}: {len(jobs) - len(left)} of {len(jobs)} jobs complete; nothing to run")
         return 0
+    for task in todo:
+        (job_folder(results, task.job.job_id) / CANCEL).unlink(missing_ok=True)  # of an earlier run
     began = time.monotonic()
     statuses = launchers.find(options.launcher, results).run(title, todo, options)
     return summary(title, jobs, results, statuses, time.monotonic() - began)
@@ -120,6 +123,8 @@ def summary(
     failed = [job for job in left if statuses.get(job.job_id) in FAILED]
     for job in failed:
         folder = job_folder(results, job.job_id)
+        if not (folder / LOG).exists():
+            continue  # cancelled before it began
         print(f"\n{statuses[job.job_id]}: {name(job)}, log {folder / LOG}")
         print("".join(f"    {line}\n" for line in log_tail(folder, 12)), end="")
     ended = len(jobs) - len(left)

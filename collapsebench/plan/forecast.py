@@ -15,11 +15,12 @@ from collapsebench.plan import costs, resolve
 from collapsebench.plan import grid as grids
 from collapsebench.plan.grid import Grid
 from collapsebench.plan.job import Finished, Job, finished, pending
-from collapsebench.quantities import percent
+from collapsebench.quantities import duration, percent
 from collapsebench.results import baselines, tables
 from collapsebench.settings import UserError, console, shown
 
 ASK_ABOVE_HOURS = 0.5  # a longer run is confirmed first
+GPU_ABOVE_HOURS = 24.0  # of a processor: what a GPU would take is worth a look
 
 
 @dataclass(frozen=True)
@@ -220,28 +221,32 @@ def show(found: Plan) -> None:
     times = "×" if len(found.jobs) == cells * seeds else "of up to"
     screen.print(f"{len(found.jobs)} jobs: {cells} cells {times} {seeds} seeds")
     table = Table(box=None, pad_edge=False)
-    for column in ("stage", "done", "missing", "hours"):
+    for column in ("stage", "done", "missing", "time"):
         table.add_column(column, justify="left" if column == "stage" else "right")
     for stage in grid.stages:
         done, missing = found.done.get(stage, 0), found.missing.get(stage, 0)
         hours = found.hours.get(stage, 0.0)
-        table.add_row(stage, str(done), str(missing), f"{hours:.3g}" if missing else "")
+        table.add_row(stage, str(done), str(missing), duration(3600 * hours) if missing else "")
     screen.print(table)
     basis = (
         "measured"
         if found.measured == 1
         else f"{percent(found.measured, 0)} measured, else modelled"
     )
-    device = f"hours of this machine's {os.cpu_count()} cores"
+    device = f"this machine's {os.cpu_count()} cores"
     if found.device != "cpu":
-        device = f"{found.device.upper()} hours"
-    screen.print(f"{found.total_hours:.3g} {device} ({basis}), {found.gigabytes:.2g} GB")
+        device = f"one {found.device.upper()}"
+    time = duration(3600 * found.total_hours)
+    screen.print(f"{time} of {device} ({basis}), {found.gigabytes:.2g} GB")
     for label, place in found.beside.items():
         screen.print(f"beside it, measured already: {label} ({place})")
     if grid.note:
         screen.print(grid.note)
     for line in found.lacking:
         screen.print(Text.assemble(("missing:", "bold"), f" {line}"), soft_wrap=True)
+    if found.device == "cpu" and found.total_hours > GPU_ABOVE_HOURS:
+        words = f"on a GPU: collapsebench plan --grid {grid.name} --device h100"
+        screen.print(words, soft_wrap=True)
     if found.lacking or (found.device == "cpu" and found.total_hours > ASK_ABOVE_HOURS):
         screen.print(
             f"a scale that fits a laptop: collapsebench run --grid {grid.name} --scale demo",

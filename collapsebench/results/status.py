@@ -61,12 +61,14 @@ def job_status(results: Path, job: dict[str, Any], now: Standing) -> dict[str, A
 
 
 def find(results: Path, word: str) -> Path:
-    """The folder of the one job whose id begins with a word.
+    """The folder of the one job whose id begins with a word; it may not have begun.
 
     Raises:
         UserError: no such job, or several.
     """
-    found = begins_with(results, word)
+    listed = {job["job_id"] for record in grids.every(results) for job in record["jobs"]}
+    names = {path.name for path in begins_with(results, word)} | listed
+    found = sorted(job_folder(results, name) for name in names if name.startswith(word))
     if len(found) != 1:
         several = f" ({', '.join(path.name for path in found)})" if found else ""
         count = "more than one job begins" if found else "no job begins"

@@ -1,10 +1,15 @@
 """Whole runs on this machine, as a person starts them."""
 
+import contextlib
+import fcntl
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
+import termios
+import threading
 import time
 
 import pytest
@@ -74,6 +79,78 @@ def test_ctrl_c_once_ends_gently_and_the_next_run_goes_on(begin, tmp_path):
     again = begin("run", "-g", "tiny.toml", "-j", "1")
     assert "tiny: 2 of 2 jobs complete" in again.communicate(timeout=240)[0]
     assert_committed_once(tmp_path / "results")
+
+
+def test_what_waits_is_not_started_once_its_grid_is_cancelled(begin, tmp_path):
+    run = begin("run", "-g", "tiny.toml", "-j", "1", "-m", "vq_vae", "--seeds", "4",
+                "--set", "train.steps=100000")  # fmt: skip
+    holder(tmp_path)
+    said = begin("cancel", "-g", "tiny").communicate(timeout=60)[0]
+    assert re.fullmatch(r"cancelled [0-9a-f]{16}\n3 others will not be started\n", said)
+    said = run.communicate(timeout=240)[0]
+    assert run.returncode == 1, said
+    assert said.count("\ncancelled: ") == 1
+    assert "tiny: 0 of 4 jobs complete" in said
+    rows = tables.read(tmp_path / "results", "runs")
+    assert list(rows["status"]) == ["cancelled"]
+    said = begin("cancel", "-g", "tiny").communicate(timeout=60)[0]
+    assert said == "collapsebench: none of these jobs is running or queued\n"
+
+
+def test_one_job_that_waits_is_not_started_and_the_others_are(begin, tmp_path):
+    run = begin("run", "-g", "tiny.toml", "-j", "1", "-m", "vq_vae", "--seeds", "3")
+    holder(tmp_path)
+    (grid,) = (tmp_path / "results" / "grids").iterdir()
+    last = json.loads(grid.read_text())["jobs"][-1]["job_id"]
+    said = begin("cancel", last[:8]).communicate(timeout=60)[0]
+    assert said == "1 other will not be started\n"
+    assert "tiny: 2 of 3 jobs complete" in run.communicate(timeout=240)[0]
+    assert last not in set(tables.read(tmp_path / "results", "runs")["job_id"])
+
+
+@pytest.mark.skipif(not hasattr(os, "openpty"), reason="there are no terminals of this kind")
+def test_a_closed_terminal_ends_run_and_jobs_gently(tmp_path, data_root):
+    (tmp_path / "tiny.toml").write_text(tiny_grid("continuous", steps=100_000))
+    ours, theirs = os.openpty()
+    environment = os.environ | {"COLLAPSEBENCH_DATA": str(data_root), "TERM": "xterm"}
+    run = subprocess.Popen(
+        [sys.executable, "-m", "collapsebench", "run", "-g", "tiny.toml", "-j", "1", "-y"],
+        cwd=tmp_path, env=environment, stdin=theirs, stdout=theirs, stderr=theirs,
+        start_new_session=True,
+        preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),  # its controlling terminal
+    )  # fmt: skip
+    os.close(theirs)
+    reader = threading.Thread(target=drain, args=(ours,), daemon=True)
+    reader.start()
+    pid = holder(tmp_path)["pid"]
+    os.kill(pid, 0)
+    run.send_signal(signal.SIGHUP)
+    run.send_signal(signal.SIGHUP)  # a shell repeats what the terminal said
+    os.close(ours)
+    assert run.wait(timeout=240) == 130
+    with pytest.raises(ProcessLookupError):
+        os.kill(pid, 0)
+    rows = tables.read(tmp_path / "results", "runs")
+    assert list(rows["status"]) == ["interrupted"]
+    assert list((tmp_path / "results" / "jobs").glob("*/train.ckpt")) != []
+
+
+def drain(terminal):
+    """Reads what a terminal shows until it is closed."""
+    with contextlib.suppress(OSError):
+        while os.read(terminal, 1 << 16):
+            pass
+
+
+def test_nohup_is_heard(begin, tmp_path):
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # what a child inherits
+    try:
+        run = begin("run", "-g", "tiny.toml", "-j", "1")
+    finally:
+        signal.signal(signal.SIGHUP, before)
+    holder(tmp_path)
+    run.send_signal(signal.SIGHUP)
+    assert "tiny: 2 of 2 jobs complete" in run.communicate(timeout=240)[0]
 
 
 @pytest.mark.slow

@@ -32,8 +32,9 @@ class Local(Launcher):
     def run(self, title: str, todo: Sequence[Task], options: Options) -> dict[str, str]:
         """Works through tasks, as many at a time as there are slots.
 
-        What another ``run`` on this folder works on is left to it. After a first Ctrl-C or SIGTERM
-        what runs writes its checkpoint and ends as ``interrupted``; after a second it is killed.
+        What another ``run`` on this folder works on is left to it. After a first Ctrl-C, SIGTERM
+        or the end of the terminal what runs writes its checkpoint and ends as ``interrupted``;
+        after a second it is killed. Whose job is cancelled meanwhile is not started.
         """
         count = options.slots or default_slots(len(todo))
         places = tasks.slots(count, options.gpus, options.jobs_per_gpu)
@@ -158,6 +159,10 @@ class Crew:
             seen.add(task.job.job_id)
             if self._held(task.job):
                 continue
+            if (job_folder(self.results, task.job.job_id) / CANCEL).exists():
+                self.waiting.remove(task)
+                self.statuses.setdefault(task.job.job_id, "cancelled")
+                continue
             left = task.job.pending(self.results)
             if left and left[0] in task.stages:
                 return task
@@ -176,7 +181,6 @@ class Crew:
 
     def _start(self, task: Task, slot: Slot) -> None:
         folder = task.job.queue(self.results)
-        (folder / CANCEL).unlink(missing_ok=True)
         order = replace(
             self.options.order,
             stages=task.stages,
