@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from collapsebench.check.rows import CELL, CellKey
@@ -80,7 +81,7 @@ def current(frame: pd.DataFrame, jobs: Iterable[Mapping[str, Any]]) -> pd.DataFr
     """The rows of these jobs' stages with the settings that the grid now has."""
     wanted = {(job["job_id"], stage_id) for job in jobs for stage_id in job["stage_ids"].values()}
     pairs = zip(frame["job_id"], frame["stage_id"], strict=True)
-    return frame[[pair in wanted for pair in pairs]]
+    return frame[np.fromiter((pair in wanted for pair in pairs), bool, len(frame))]
 
 
 def lost(results: Path, jobs: Iterable[Mapping[str, Any]]) -> list[StageKey]:

@@ -155,8 +155,11 @@ def replace_atomically(
     The file may be read and written by whom the umask says, whatever its writer thinks of that.
 
     Raises:
-        OSError: a full disk or an unwritable folder; ``path`` is then as it was.
+        OSError: a full disk, an unwritable folder, or a device or pipe at ``path``, which is then
+            as it was.
     """
+    if path.exists() and not path.is_file() and not path.is_dir():
+        raise OSError(errno.EINVAL, "no regular file", str(path))
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.parent / f".{path.name[:MAX_NAME]}.{uuid.uuid4().hex[:8]}.tmp"
     try:
