@@ -46,6 +46,11 @@ def check(function: Check) -> Check:
     return function
 
 
+def of(word: str) -> dict[str, str]:
+    """``run`` of the method that a name or path stands for."""
+    return run(registry.method_class(word))
+
+
 def run(method: type[Quantizer]) -> dict[str, str]:
     """Check name -> "" if kept, else one sentence and the author's own line; in this file's order.
 

@@ -94,12 +94,13 @@ def test_method(word: str) -> int:
     """Prints each promise of the contract and what lint finds; returns the exit code.
 
     Raises:
-        UserError: no such method.
+        UserError: no such method, or one that ends its process.
     """
     from collapsebench.author import promises
     from collapsebench.author.lint import isolated
     from collapsebench.author.lint.findings import OK
     from collapsebench.author.lint.request import LintRequest
+    from collapsebench.job import apart
     from collapsebench.plan.wrapped import Wrapped
 
     method = registry.method_class(word)
@@ -107,7 +108,10 @@ def test_method(word: str) -> int:
         found = isolated.lint(LintRequest(word))
         print(found)
         return found.exit_code
-    messages = promises.run(method)
+    try:
+        messages = apart.answer(promises.of, word)
+    except EOFError:
+        raise UserError(f"{word} ends its process where a promise is tried") from None
     said: set[str] = set()
     for check, message in messages.items():
         print(f"{'FAILED' if message else 'ok':<7} {check.replace('_', ' ')}")

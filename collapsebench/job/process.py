@@ -12,6 +12,7 @@ from pathlib import Path
 
 from collapsebench.job.order import Order
 from collapsebench.job.stop import Stop
+from collapsebench.plan import userfile
 from collapsebench.plan.job import Job
 from collapsebench.results import provenance, tables
 from collapsebench.results.claims import Taken
@@ -51,6 +52,7 @@ def main(folder: Path) -> int:
         UserError: not a job's folder, or an order that cannot be read.
     """
     job, order = Job.load(folder), Order.read(folder)
+    userfile.expendable()
     stop = Stop(folder, order.limit_s, os.getppid() if order.bound else 0)
     # Slurm warns every process of a step; the array element passes it on to us as SIGTERM.
     signal.signal(signal.SIGUSR2, signal.SIG_IGN)

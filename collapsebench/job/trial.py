@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import warnings
 from collections.abc import Sequence
-from multiprocessing.connection import Connection
 
 import torch
 from torch import Tensor
 
-from collapsebench.job import tracebacks
+from collapsebench.job import apart, tracebacks
 from collapsebench.plan import registry
 from collapsebench.plan.job import Job
 from collapsebench.quantizer import Incompatible, Quantized, Quantizer
@@ -37,22 +35,10 @@ def mistakes(jobs: Sequence[Job]) -> list[str]:
 
 
 def _tried(job: Job) -> str:
-    context = multiprocessing.get_context("spawn")
-    answer, theirs = context.Pipe(duplex=False)
-    process = context.Process(target=_answer, args=(theirs, job), daemon=True)
-    process.start()
-    theirs.close()  # so that the end of the process is the end of the pipe
     try:
-        return answer.recv() if answer.poll(LIMIT_S) else ""
+        return apart.answer(_mistake, job, limit_s=LIMIT_S) or ""
     except EOFError:
         return f"{job.method}: one forward ends its process{_hint(job)}"
-    finally:
-        process.kill()
-        process.join()
-
-
-def _answer(channel: Connection, job: Job) -> None:
-    channel.send(_mistake(job))
 
 
 def _hint(job: Job) -> str:

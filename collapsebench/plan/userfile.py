@@ -15,7 +15,14 @@ from types import ModuleType
 
 from collapsebench.settings import UserError, few
 
+_expendable = False  # whether somebody else watches this process, and tells how it ended
 SURVIVED = 1  # says the copy of a process that a file did not end
+
+
+def expendable() -> None:
+    """Says that this process was started for one user's file, which may end it."""
+    global _expendable
+    _expendable = True
 
 
 def load(path: Path, name: str) -> ModuleType:
@@ -116,9 +123,9 @@ def refuse_deadly(path: Path, spec: ModuleSpec) -> None:
 def in_a_copy(function: Callable[[], int]) -> int | None:
     """What a function of somebody else's code returns, or None if it raises or ends the process.
 
-    It runs in a copy of this process, unheard; here where the system has no such copies.
+    It runs in a copy of this process, unheard; in itself where that is ``expendable``.
     """
-    if not hasattr(os, "fork"):
+    if _expendable or not hasattr(os, "fork"):
         return function()
     read_end, write_end = os.pipe()
     child = os.fork()

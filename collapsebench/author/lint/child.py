@@ -20,6 +20,7 @@ from collapsebench.author.lint.checks import LintCheck
 from collapsebench.author.lint.findings import CANNOT, FAILED, LintFinding
 from collapsebench.author.lint.request import LintRequest
 from collapsebench.job import tracebacks
+from collapsebench.plan import userfile
 from collapsebench.plan.parts import NotFound
 from collapsebench.plan.wrapped import Refused
 from collapsebench.quantizer import Incompatible
@@ -32,6 +33,7 @@ BUILDING_S = 10.0
 def main(channel: int) -> None:
     """Reads a request, examines, answers."""
     mine = os.getpid()
+    userfile.expendable()
     os.register_at_fork(before=_remember_fork, after_in_child=lambda: os._exit(0))
     resource.setrlimit(resource.RLIMIT_DATA, (MEMORY, MEMORY))
     torch.set_num_threads(1)

@@ -1,0 +1,122 @@
+"""Files of methods that misbehave where they are imported or built."""
+
+import pytest
+
+from collapsebench.plan import costs, userfile
+
+FILE = '''"""A method."""
+
+{top}
+from dataclasses import dataclass
+
+from collapsebench.quantizer import Incompatible, Quantizer
+
+
+class Mine(Quantizer):
+    label = "{label}"
+    network = "vqvae"
+
+    @dataclass(frozen=True)
+    class Settings:
+        nu: float = 1.0
+
+    def __init__(self, codebook_size, code_dim, settings):
+        {built}
+        super().__init__(codebook_size, code_dim, settings)
+'''
+IMPORTED = {  # what the file does first -> what is said
+    "raise ValueError('boom')": "mine.py:3 cannot be imported: ValueError: boom",
+    "raise ValueError": "mine.py:3 cannot be imported: ValueError",
+    "raise ValueError('a\\nb')": "mine.py:3 cannot be imported: ValueError: a",
+    "assert False": "mine.py:3 cannot be imported: AssertionError",
+    "1 / 0": "mine.py:3 cannot be imported: ZeroDivisionError: division by zero",
+    "nowhere": "mine.py:3 cannot be imported: NameError: name 'nowhere' is not defined",
+    "import no_such_package_here": "ModuleNotFoundError: No module named 'no_such_package_here'",
+    "def (:": "mine.py:3 cannot be imported: SyntaxError",
+    "x = '": "mine.py:3 cannot be imported: SyntaxError",
+    "import sys; sys.exit(0)": "mine.py:3 cannot be imported: SystemExit: 0",
+    "import sys; sys.exit('no')": "mine.py:3 cannot be imported: SystemExit: no",
+    "raise SystemExit": "mine.py:3 cannot be imported: SystemExit",
+    "import os; os._exit(0)": "mine.py cannot be imported: it ends the process",
+    "import os; os._exit(1)": "mine.py cannot be imported: it ends the process",
+    "import os, signal; os.kill(os.getpid(), signal.SIGKILL)": "it ends the process",
+    "x = bytearray(2**60)": "mine.py:3 cannot be imported: MemoryError",
+    "f = lambda: f(); f()": "mine.py:3 cannot be imported: RecursionError",
+    "import helper": "mine.py imports its neighbour helper",
+    "import helper.inner": "mine.py imports its neighbour helper",
+    "from helper import X": "mine.py imports its neighbour helper",
+    "from . import helper": "mine.py imports its neighbour helper",
+    "from .helper import X": "mine.py imports its neighbour helper",
+    "import folder": "mine.py imports its neighbour folder",
+    "def f():\n    import helper": "mine.py imports its neighbour helper",
+    "class Other(Quantizer): pass": "mine.py:3 cannot be imported: NameError",
+}
+
+
+@pytest.fixture
+def write(tmp_path, monkeypatch):
+    """``write("mine.py", top="...")``: a file of a method, with neighbours."""
+    monkeypatch.setattr(userfile, "_expendable", False)
+    (tmp_path / "helper.py").write_text("X = 1\n")
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder" / "__init__.py").touch()
+
+    def write(name, top="", built="", label="Mine"):
+        (tmp_path / name).write_text(FILE.format(top=top, built=built or "pass", label=label))
+
+    return write
+
+
+@pytest.mark.parametrize(("top", "line"), IMPORTED.items(), ids=[t[:60] for t in IMPORTED])
+def test_what_cannot_be_imported_is_told_with_its_line(call, write, top, line):
+    write("mine.py", top)
+    call("plan", "-g", "demo", "-m", "mine.py").refuses(line)
+
+
+@pytest.mark.parametrize(
+    "built",
+    [
+        "raise RuntimeError('boom')",
+        "raise Incompatible('never')",
+        "import sys; sys.exit(0)",
+        "import os; os._exit(0)",
+        "1 / 0",
+        "bytearray(2**60)",
+    ],
+)
+def test_what_cannot_be_built_costs_nothing_in_a_plan(write, tmp_path, built):
+    write("mine.py", built=built)
+    assert costs.encoder_channels(str(tmp_path / "mine.py"), 8, 4) == 0
+
+
+def test_what_cannot_be_built_stops_no_plan(call, write):
+    write("mine.py", built="import os; print('x' * 10**6); os._exit(0)")
+    ended = call("plan", "-g", "demo", "-m", "mine.py", "-m", "dvae", "--json")
+    assert ended.code == 0, ended.err
+    assert ended.out.count('"job_id"') == 2
+
+
+def test_a_neighbour_among_the_sources_may_be_imported(call, write, tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(tmp_path)
+    write("mine.py", top="import helper", label='Mine"\n    sources = ("helper",)\n    x = "')
+    assert call("plan", "-g", "demo", "-m", "mine.py").code == 0
+
+
+@pytest.mark.parametrize(
+    ("content", "line"),
+    [
+        (b"", "must define exactly one Quantizer; it defines none"),
+        (b"x = '\xff'", "mine.py cannot be imported: UnicodeDecodeError"),
+        (b"x = '\0'", "mine.py cannot be imported: SyntaxError"),
+        (b"[" * 1000, "cannot be imported: "),
+    ],
+)
+def test_what_is_no_method_is_refused(call, tmp_path, content, line):
+    (tmp_path / "mine.py").write_bytes(content)
+    call("plan", "-g", "demo", "-m", "mine.py").refuses(line)
+
+
+@pytest.mark.parametrize("name", ["my vq.py", "1.py", "edvae.py", "a-b.py", ".py"])
+def test_the_name_of_a_file_must_be_one_of_a_method(call, write, name):
+    write(name)
+    call("plan", "-g", "demo", "-m", name).refuses(name)
