@@ -113,6 +113,38 @@ def run(
     raise SystemExit(start.run(chosen, results, options, sys.argv))
 
 
+@app.command("try")
+def try_(
+    source: Annotated[
+        str,
+        typer.Argument(metavar="FILE", help="Vectors (N, F) or (N, length, F), or a dataset."),
+    ],
+    codebook_size: Sizes = "", code_dim: Dims = "", method: Methods = None,
+    network: Networks = None, seeds: SeedCount = None, set_: Set = None,
+    budget: Annotated[str | None, how(help="Time for all of it, like 20m.")] = None,
+    results: Results = Path("results"),
+    out: Annotated[
+        Path, typer.Option("--out", "-o", help="Folder for reports.", rich_help_panel=WHERE)
+    ] = Path("reports"),
+    data_root: DataRoot = None,
+    slots: Annotated[int | None, how("-j", help="Jobs at a time without a GPU.", min=1)] = None,
+    yes: Annotated[bool, how("-y", "--yes", help="Accept the cost.")] = False,
+) -> None:  # fmt: skip
+    """Which quantizer fits these data: train a dozen, test who is best, write a page."""
+    from collapsebench.job.order import Order
+    from collapsebench.launch import limits, trying
+    from collapsebench.launch.launcher import Options
+
+    chosen = choice("try", None, method, network, None, codebook_size, code_dim, None, seeds, set_,
+                    None, data_root)  # fmt: skip
+    options = Options(
+        order=Order(data_root=absolute(data_root)), slots=slots,
+        until=limits.deadline(None, budget), yes=yes or budget is not None,
+    )  # fmt: skip
+    budget_s = None if budget is None else limits.seconds("--budget", budget)
+    raise SystemExit(trying.run(trying.Trial(source, chosen, budget_s, results, out), options))
+
+
 @app.command(hidden=True)
 def job(folder: Path) -> None:
     """Run what one job is missing, as the order.json in its folder says; what launchers start."""

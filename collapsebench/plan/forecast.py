@@ -25,9 +25,10 @@ GPU_ABOVE_HOURS = 24.0  # of a processor: what a GPU would take is worth a look
 
 @dataclass(frozen=True)
 class Choice:
-    """What a user said about a grid, the same on every command."""
+    """What a user said about a grid, the same on every command; ``name``: what else to call it."""
 
     grid: str = "demo"
+    name: str = ""
     scale: str | None = None
     methods: tuple[str, ...] = ()
     networks: tuple[str, ...] = ()
@@ -61,6 +62,7 @@ class Choice:
             seeds=self.seeds,
             settings=dict(parse_assignment(text) for text in self.set),
         )
+        grid = dataclasses.replace(grid, name=self.name or grid.name)
         points = grid.points()
         if self.only:
             points = grids.only(points, self.only)

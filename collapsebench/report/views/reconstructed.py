@@ -97,11 +97,11 @@ def _curves(shown: Shown) -> Drawing:
     count = shown[0][1].shape[1]
     feature = int(shown[0][1][0].var(axis=(0, 1)).argmax())
     drawing, axes = style.panels(len(shown), count, 0.8)
-    for row, (variant, items) in zip(axes, shown, strict=True):
+    for i, (row, (variant, items)) in enumerate(zip(axes, shown, strict=True), 1):
         for ax, original, decoded in zip(row, *items[..., feature], strict=False):
             ax.plot(original, color=style.QUIET, lw=1)
             _add(ax, variant, np.arange(len(decoded)), decoded, lw=1)
-            ax.tick_params(labelbottom=row is axes[-1])
+            ax.tick_params(labelbottom=i == len(shown))
         row[0].set_ylabel(variant.label, rotation=0, ha="right", va="center")
     return drawing
 
