@@ -14,8 +14,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from rich.console import Console
-
 from collapsebench import report, stats
 from collapsebench.datasets import IMAGES, data_root
 from collapsebench.launch import devices, start
@@ -32,7 +30,7 @@ from collapsebench.report.style import slug
 from collapsebench.report.tables import Number, Part, Table, TableLine, plain
 from collapsebench.report.views import table2
 from collapsebench.results import provenance
-from collapsebench.settings import UserError
+from collapsebench.settings import UserError, console
 
 GRID, DATASET = "try", "vectors"
 BESIDE = ("excess_error", "cosine_similarity", "bits_per_item", "collision_rate", "usage")
@@ -160,7 +158,7 @@ def verdict(data: ReportData, page: Path, said: Sequence[str]) -> Iterator[str]:
     judged = table2.build(data)
     for comparison in data.comparisons:
         best, alike = standing(data, judged, comparison)
-        Console().print(tables.to_terminal(summary(data, comparison, best, alike)))
+        console().print(tables.to_terminal(summary(data, comparison, best, alike)))
         yield in_words(best, alike)
         for variant, group in best or alike:
             yield f"    {variant.label}: {to_copy(group)}"

@@ -163,7 +163,9 @@ def test_a_part_of_the_results_that_cannot_be_read_is_no_traceback(call, results
     assert call("freeze", "mine", "-g", "demo").code in (0, 2)
 
 
-@pytest.mark.parametrize("kind", ["a results folder", "empty", "a file", "a link", "of another tag"])
+@pytest.mark.parametrize(
+    "kind", ["a results folder", "empty", "a file", "a link", "of another tag"]
+)
 def test_freeze_replaces_nothing_that_it_did_not_make(call, results, tmp_path, kind):
     place = tmp_path / "out" / "mine"
     place.parent.mkdir()
@@ -178,7 +180,9 @@ def test_freeze_replaces_nothing_that_it_did_not_make(call, results, tmp_path, k
         other = tmp_path / "out" / "other"
         place.symlink_to(other) if kind == "a link" else other.rename(place)
     before = sorted(path.relative_to(tmp_path) for path in (tmp_path / "out").rglob("*"))
-    call("freeze", "mine", "-g", "demo", "-o", "out").refuses("no baseline 'mine' that freeze wrote")
+    call("freeze", "mine", "-g", "demo", "-o", "out").refuses(
+        "no baseline 'mine' that freeze wrote"
+    )
     assert before == sorted(path.relative_to(tmp_path) for path in (tmp_path / "out").rglob("*"))
 
 
@@ -197,7 +201,7 @@ def test_only_regular_files_are_replaced(tmp_path, kind):
     path = tmp_path / "x.json"
     os.mkfifo(path) if kind == "a pipe" else path.mkdir()
     mode = path.stat().st_mode
-    with pytest.raises(OSError, match="x.json"):
+    with pytest.raises(OSError, match=r"x\.json"):
         tables.write_json(path, {})
     assert path.stat().st_mode == mode
     assert [p.name for p in tmp_path.iterdir()] == ["x.json"]
