@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 from rich.table import Table
+from rich.text import Text
 
 from collapsebench.quantities import live
 from collapsebench.results import claims, tables
@@ -16,25 +18,56 @@ from collapsebench.results.status import find, status
 from collapsebench.settings import UserError, console, did_you_mean
 
 WATCH_S = 1.0
+COLUMNS = ("grid", "job", "method", "dataset", "K×D", "seed", "status", "stages")
 
 
 def print_status(rows: list[dict[str, Any]]) -> None:
-    """Prints job rows for a person."""
+    """Prints job rows for a person, how many stand how, and what to do next."""
     console().print(table(rows))
+    print(f"\n{totals(rows)}\nnext: {next_step(rows)}")
 
 
 def table(rows: list[dict[str, Any]]) -> Table:
-    """Job rows as a table."""
+    """Job rows as a table, the grid's name only where there are several; last words are cut."""
+    grids = {row["grid"] for row in rows}
     shown = Table(box=None, pad_edge=False)
-    for column in ("grid", "job", "method", "dataset", "K×D", "seed", "status", "stages", ""):
-        shown.add_column(column)
-    for row in rows:
-        label = f"{row['label']} {row['settings_label']}".strip()
+    labels = [f"{row['label']} {row['settings_label']}".strip() for row in rows]
+    longest = max((len(word) for label in labels for word in label.split()), default=0)
+    for column in COLUMNS[len(grids) < 2 :]:
+        if column == "method":
+            shown.add_column(column, min_width=longest)  # wraps between words
+        else:
+            shown.add_column(column, no_wrap=True)
+    shown.add_column()
+    for row, label in zip(rows, labels, strict=True):
         size = f"{row['codebook_size']}×{row['code_dim']}"
         stages = f"{row['stages_done']}/{row['stages']}"
-        shown.add_row(row["grid"], row["job_id"][:8], label, row["dataset"], size,
-                      str(row["seed"]), row["status"], stages, said(row))  # fmt: skip
+        cells = [row["grid"], row["job_id"][:8], label, row["dataset"], size,
+                 str(row["seed"]), row["status"], stages,
+                 Text(said(row), no_wrap=True, overflow="ellipsis")]  # fmt: skip
+        shown.add_row(*cells[len(grids) < 2 :])
     return shown
+
+
+def totals(rows: list[dict[str, Any]]) -> str:
+    """``6 jobs: 4 done, 1 error, 1 queued``; a job of two grids counts once."""
+    states = {row["job_id"]: row["status"].replace("_", " ") for row in rows}
+    counts = ", ".join(
+        f"{count} {state}" for state, count in Counter(states.values()).most_common()
+    )
+    return f"{len(states)} job{'s' * (len(states) != 1)}: {counts}"
+
+
+def next_step(rows: list[dict[str, Any]]) -> str:
+    """The command that one would type now."""
+    states = {row["status"] for row in rows}
+    if "running" in states:
+        return "collapsebench status --watch"
+    if failed := [row for row in rows if row["status"] in tables.FAILED]:
+        return f"collapsebench logs {failed[0]['job_id'][:8]}, then collapsebench retry --failed"
+    if states <= set(tables.FINAL):
+        return "collapsebench report"
+    return "the same collapsebench run again; it goes on where it stopped"
 
 
 def said(row: dict[str, Any]) -> str:

@@ -13,7 +13,7 @@ from collapsebench.plan.job import Job
 from collapsebench.results import claims, grids, status
 from collapsebench.results.folder import CANCEL, job_folder
 from collapsebench.results.runs import standing
-from collapsebench.results.tables import FINAL
+from collapsebench.results.tables import FAILED, FINAL
 from collapsebench.settings import UserError
 
 
@@ -72,7 +72,7 @@ def retry(
         raise UserError("say what: retry JOB, or retry --failed")
     states = {row["job_id"]: row["status"] for row in status.status(results, grid)}
     names = [f.name for f in chosen(words, None, results)] if words else list(states)
-    again = {name for name in names if states.get(name) in start.FAILED}
+    again = {name for name in names if states.get(name) in FAILED}
     again |= {job_id for job_id, _ in standing(results, names).lost}
     if wrong := [name for name in names if words and name not in again]:
         state = states.get(wrong[0], "of no grid here")

@@ -23,8 +23,7 @@ from collapsebench.plan.job import Job, finished, pending
 from collapsebench.quantities import duration
 from collapsebench.results import grids, provenance
 from collapsebench.results.folder import CANCEL, LOG, job_folder, log_tail
-
-FAILED = ("error", "timeout", "out_of_memory", "cancelled")
+from collapsebench.results.tables import FAILED
 
 
 def run(choice: plans.Choice, results: Path, options: Options, argv: Sequence[str]) -> int:

@@ -36,6 +36,7 @@ STATUSES = (
     "out_of_memory", "timeout", "error", "cancelled",
 )  # fmt: skip
 FINAL = ("done", "diverged", "incompatible")  # results; every other status runs again
+FAILED = ("error", "timeout", "out_of_memory", "cancelled")
 
 _S, _I, _F, _B = pa.string(), pa.int64(), pa.float64(), pa.bool_()
 _TIME = pa.timestamp("us", tz="UTC")
