@@ -13,7 +13,6 @@ from collapsebench.settings import UserError, printable, system_reason
 app = typer.Typer(
     help="Does your quantizer's codebook collapse? Train, measure, compare.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
 )
 

@@ -4,19 +4,51 @@ from __future__ import annotations
 
 import functools
 import json
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from collapsebench.settings import UserError
 
+if TYPE_CHECKING:
+    from collapsebench.plan.registry import Kind
+
 WHAT, WHERE = "What", "Where"
 how = functools.partial(typer.Option, rich_help_panel="How")
 
+
+def completion(kind: Kind) -> Callable[[str], list[str]]:
+    """What a shell shows: the names of a kind of plug-in that begin as typed."""
+
+    def names(incomplete: str) -> list[str]:
+        from collapsebench.plan import registry
+
+        return [name for name in registry.names(kind) if name.startswith(incomplete)]
+
+    return names
+
+
+def shipped_grids(incomplete: str) -> list[str]:
+    """Shipped grids whose names begin as typed."""
+    from collapsebench.plan import grid
+
+    return [name for name in grid.names() if name.startswith(incomplete)]
+
+
+def found_grids(incomplete: str) -> list[str]:
+    """Grids that were run in the results folder of here, whose names begin as typed."""
+    from collapsebench.results import grids
+
+    return [name for name in grids.names(Path("results")) if name.startswith(incomplete)]
+
+
 GridOption = Annotated[
-    str, typer.Option("--grid", "-g", help="A shipped grid or a .toml file.", rich_help_panel=WHAT)
-]
+    str,
+    typer.Option("--grid", "-g", help="A shipped grid or a .toml file.", rich_help_panel=WHAT,
+                 autocompletion=shipped_grids),
+]  # fmt: skip
 Scale = Annotated[
     str | None,
     typer.Option(help="paper, paper52k, short, demo or the grid's own.", rich_help_panel=WHAT),
@@ -25,17 +57,19 @@ Methods = Annotated[
     list[str] | None,
     typer.Option(
         "--method", "-m", help="Replaces the grid's: a name, FILE.py or package.module:Class.",
-        rich_help_panel=WHAT,
+        rich_help_panel=WHAT, autocompletion=completion("methods"),
     ),
 ]  # fmt: skip
 Networks = Annotated[
     list[str] | None,
-    typer.Option("--network", "-n", help="Replaces the networks.", rich_help_panel=WHAT),
-]
+    typer.Option("--network", "-n", help="Replaces the networks.", rich_help_panel=WHAT,
+                 autocompletion=completion("networks")),
+]  # fmt: skip
 Datasets = Annotated[
     list[str] | None,
-    typer.Option("--dataset", "-d", help="Replaces the datasets.", rich_help_panel=WHAT),
-]
+    typer.Option("--dataset", "-d", help="Replaces the datasets.", rich_help_panel=WHAT,
+                 autocompletion=completion("datasets")),
+]  # fmt: skip
 Sizes = Annotated[
     str, typer.Option("--codebook-size", "-K", help="Like 256,512.", rich_help_panel=WHAT)
 ]
@@ -74,8 +108,10 @@ Json = Annotated[bool, typer.Option("--json", help="For scripts.")]
 
 
 GridFound = Annotated[
-    str | None, typer.Option("--grid", "-g", help="Else every grid found.", rich_help_panel=WHAT)
-]
+    str | None,
+    typer.Option("--grid", "-g", help="Else every grid found.", rich_help_panel=WHAT,
+                 autocompletion=found_grids),
+]  # fmt: skip
 JobWords = Annotated[
     list[str] | None, typer.Argument(help="Job ids, or how they begin.", metavar="JOB")
 ]

@@ -173,3 +173,17 @@ def test_help_and_list_do_not_load_torch(arguments):
     ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert ended.stdout.rstrip().endswith("loaded: []")
     assert time.perf_counter() - began < 5  # tests/workspace holds the measured half second
+
+
+@pytest.mark.parametrize(
+    ("typed", "shown"),
+    [("collapsebench insp", {"inspect"}), ("collapsebench run --grid codebook_", None),
+     ("collapsebench plan -m edv", {"edvae"}), ("collapsebench run -d cifar10_", {"cifar10_5k"})],
+)  # fmt: skip
+def test_a_shell_completes_commands_and_names(typed, shown):
+    words = {"_COLLAPSEBENCH_COMPLETE": "complete_bash", "COMP_WORDS": typed,
+             "COMP_CWORD": str(len(typed.split()) - 1)}  # fmt: skip
+    code = "from collapsebench.cli import app; app(prog_name='collapsebench')"
+    run = subprocess.run([sys.executable, "-c", code], env=os.environ | words,
+                         capture_output=True, text=True)  # fmt: skip
+    assert set(run.stdout.split()) == (shown or {"codebook_size", "codebook_dim"})
