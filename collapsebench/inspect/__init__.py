@@ -90,6 +90,11 @@ class Inspection:
         facts = _of_many if len(self.uses) > 1 else _of_one
         return f"{self.file.path.name}: {self.verdict}{why} · {facts(self)}"
 
+    def _repr_html_(self) -> str:
+        from collapsebench.inspect.render import html_table
+
+        return html_table(self)
+
 
 def _of_one(inspection: Inspection) -> str:
     use = inspection.uses[0]

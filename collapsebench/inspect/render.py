@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import math
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -91,6 +92,23 @@ def write_term(inspection: Inspection, path: Path) -> None:
             f"{images.count:,} images: MSE {images.mse:.6f}, PSNR {decibels(images.psnr)} dB, "
             f"{images.rfd_label} {images.rfd:.4g}"
         )
+
+
+def html_table(inspection: Inspection) -> str:
+    """Every metric as an HTML table, for a notebook: a column a codebook, then uniform use."""
+    verdicts = [use.verdict for use in inspection.uses]
+    lines = [("verdict", [*verdicts, ""]), *((row.name, row.values) for row in rows(inspection))]
+    names = [*map(str, range(len(verdicts))), "uniform use"]
+    head = "".join(f"<th>{name}</th>" for name in ("codebook", *names))
+    body = "".join(
+        f"<tr><th>{name}</th>{''.join(f'<td>{value}</td>' for value in values)}</tr>"
+        for name, values in lines  # our own words and digits; only the file's name is not
+    )
+    caption = html.escape(inspection.summary)
+    return (
+        f"<table><caption>{caption}</caption><thead><tr>{head}</tr></thead>"
+        f"<tbody>{body}</tbody></table>"
+    )
 
 
 def write_values(inspection: Inspection, path: Path) -> None:

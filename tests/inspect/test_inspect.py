@@ -438,3 +438,12 @@ def test_a_hundred_million_tokens_take_seconds_and_little_memory(tmp_path):  # o
     seconds, size = map(float, out.stdout.split())
     assert seconds < 30
     assert size < 2**30
+
+
+def test_a_notebook_shows_it_as_a_table(save):
+    tokens = np.random.default_rng(0).integers(0, 5, (200, 8, 2))
+    found = inspect.inspect(save("a&b", tokens), [64], codebooks=2)._repr_html_()
+    assert "<caption>a&amp;b.npy: collapsed" in found
+    assert "<tr><th>codebook</th><th>0</th><th>1</th><th>uniform use</th></tr>" in found
+    assert "<tr><th>verdict</th><td>collapsed</td><td>collapsed</td><td></td></tr>" in found
+    assert "<tr><th>Dead codes</th><td>59</td><td>59</td><td>0</td></tr>" in found
