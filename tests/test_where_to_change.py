@@ -85,7 +85,9 @@ CHANGES = {  # row of the table -> file -> (what stands there, what is put in it
                              "in_memory(np.loadtxt(path, dtype=np.int64)),"),
     },
 }  # fmt: skip
-ELSEWHERE = {"a stage", "a check of lint", "a cause of collapse"}  # have tests of their own
+ELSEWHERE = {  # have tests of their own
+    "a stage", "a check of lint", "a cause of collapse", "what images, vectors or sequences are",
+}  # fmt: skip
 OPTION = "    slots: Annotated[int | None, how("  # before which the flag stands
 
 

@@ -60,13 +60,11 @@ def description(name: str, settings: Data, root: Path) -> list[str]:
     """What a prepared dataset holds: items per split, and what a person should know of them."""
     chosen = dataset(name)
     items = chosen.load(settings, root)
-    counts = {split: len(getattr(items, split)) for split in _cache.SPLITS}
-    form, batch = items.form, Train().batch_size
-    held = ", ".join(f"{count:,} {split}" for split, count in counts.items())
-    lines = [f"{held} {form.noun} of {form.extent}", *chosen.notes(settings, root)]
-    if counts["train"] < batch:
+    count, batch = len(items.train), Train().batch_size
+    lines = [items.held, *chosen.notes(settings, root)]
+    if count < batch:
         lines.append(
-            f"{counts['train']} train {form.noun} are fewer than a batch of {batch} "
+            f"{count} train {items.form.noun} are fewer than a batch of {batch} "
             "(train.batch_size): every step will see all of them"
         )
     return lines

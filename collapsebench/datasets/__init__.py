@@ -23,7 +23,7 @@ from collapsebench import settings as settings_
 from collapsebench.datasets import _cache
 from collapsebench.datasets._cache import Size, Source
 from collapsebench.datasets._forms import IMAGES, Form, form_of
-from collapsebench.settings import Data, UserError
+from collapsebench.settings import SPLITS, Data, UserError
 
 __all__ = [
     "IMAGES", "Dataset", "Form", "Items", "Size", "Source", "absent", "cut", "data_root",
@@ -50,6 +50,12 @@ class Items:
     content_hash: str
     split_hash: str
     form: Form
+
+    @property
+    def held(self) -> str:
+        """Like "1,297 train, 250 val, 250 test images of 32 x 32 pixels"."""
+        counts = (f"{len(getattr(self, split)):,} {split}" for split in SPLITS)
+        return f"{', '.join(counts)} {self.form.noun} of {self.form.extent}"
 
 
 class Dataset:

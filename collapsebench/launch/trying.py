@@ -33,7 +33,10 @@ from collapsebench.results import provenance
 from collapsebench.settings import UserError, console
 
 GRID, DATASET = "try", "vectors"
-BESIDE = ("excess_error", "cosine_similarity", "bits_per_item", "collision_rate", "usage")
+BESIDE = {  # quantity -> its heading in a terminal
+    "excess_error": "excess", "cosine_similarity": "cosine", "bits_per_item": "bits",
+    "collision_rate": "collisions, %", "usage": "usage, %",
+}  # fmt: skip
 STEPS = (12_000, 6_000, 3_000, 1_500, 800, 400, 200)  # of a training; what a budget chooses from
 START_S = 6.0  # seconds of a core that a job takes before its first step and after its last
 
@@ -102,10 +105,7 @@ def looked_at(choice: Choice) -> None:
                 f"-K {job.codebook_size}: more codes than the {tokens:,} tokens of "
                 f"{len(loaded.train):,} train {loaded.form.noun}; choose a smaller codebook"
             )
-    held = ", ".join(
-        f"{len(getattr(loaded, split)):,} {split}" for split in ("train", "val", "test")
-    )
-    print(f"{held} {loaded.form.noun} of {loaded.form.extent}")
+    print(loaded.held)
     for note in dataset.notes(settings, data_root(choice.data_root)):
         print(note)
 
@@ -113,10 +113,12 @@ def looked_at(choice: Choice) -> None:
 def within(budget_s: float | None, choice: Choice, results: Path, options: Options) -> Choice:
     """The choice with the longest training of ``STEPS`` that the budget has time for; says which.
 
+    Without a budget, and where the user set the steps, it stays as it is.
+
     Raises:
         UserError: there is no time for the shortest.
     """
-    if budget_s is None:
+    if budget_s is None or any(text.startswith("train.steps=") for text in choice.set):
         return choice
     for steps in STEPS:
         lengths = (f"train.steps={steps}", f"train.horizon={steps}")
@@ -136,7 +138,7 @@ def seconds(choice: Choice, results: Path, options: Options) -> float:
     grid, jobs = choice.jobs()
     device = devices.kind(options.gpus)
     plan = plans.plan(grid, jobs, results, device, choice.data_root)
-    at_once = options.slots or min(4, provenance.cores())
+    at_once = options.slots or len(options.gpus) or min(4, provenance.cores())
     return 3600 * plan.total_hours + START_S * plan.missing.get("train", 0) / at_once
 
 
@@ -160,7 +162,7 @@ def verdict(data: ReportData, page: Path, said: Sequence[str]) -> Iterator[str]:
         best, alike = standing(data, judged, comparison)
         console().print(tables.to_terminal(summary(data, comparison, best, alike)))
         yield in_words(best, alike)
-        for variant, group in best or alike:
+        for variant, group in best or alike[:1]:
             yield f"    {variant.label}: {to_copy(group)}"
     yield f"report: {page}"
     yield f"the same jobs: {shlex.join(said)}"
@@ -206,10 +208,10 @@ def summary(data: ReportData, comparison: Comparison, best: Cells, alike: Cells)
         numbers += [_average(values[q], q.decimals) for q in others]
         cells = [*map(plain, numbers), plain(words.get(variant, ""))]
         rows.append(TableLine(data.row_label(variant, [comparison]), cells, variant.look))
-    heads = [error.column(), *(quantity.column() for quantity in others), "standing"]
+    heads = ["error", *BESIDE.values(), "standing"]
     kept = [i for i in range(len(heads)) if any(str(row.cells[i].main) != "–" for row in rows)]
     lines = [replace(row, cells=[row.cells[i] for i in kept]) for row in rows]
-    caption = "Means over seeds, of the error ± SD. Floors are not ranked."
+    caption = f"{error.title.capitalize()} ± SD; all means over seeds. Floors are not ranked."
     return Table("try", comparison.label, caption, "method", [heads[i] for i in kept], lines)
 
 

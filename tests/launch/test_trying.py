@@ -125,6 +125,19 @@ def test_more_codes_than_tokens_and_images_are_refused(planted):
         trying.looked_at(trying.with_data("digits", Choice(data_root=root)))
 
 
+def test_bad_data_are_said_before_anything_is_queued(tmp_path):
+    rows = np.random.default_rng(0).normal(size=(50, 3))
+    rows[7, 1] = np.inf
+    np.save(tmp_path / "bad.npy", rows)
+    choice = Choice(codebook_sizes=(16,), data_root=tmp_path / "data")
+    trial = trying.Trial(str(tmp_path / "bad.npy"), choice, None, tmp_path / "r", tmp_path / "out")
+    with pytest.raises(
+        UserError, match=r"bad\.npy: row 7, column 1 \(counted from 0\) is inf; every"
+    ):
+        trying.run(trial, Options(yes=True))
+    assert not (tmp_path / "r").exists()
+
+
 def test_twelve_methods_can_have_the_default_sizes():
     _, jobs = trying.with_data("mixture", Choice()).jobs()
     assert len({job.method for job in jobs}) == 12
