@@ -88,4 +88,4 @@ def test_planning_loads_neither_torch_nor_scikit_learn(tmp_path):
     done = subprocess.run(
         [sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, check=True
     )
-    assert done.stdout.strip() == "7 []"
+    assert done.stdout.strip() == "10 []"
