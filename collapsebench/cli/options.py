@@ -101,9 +101,6 @@ DataRoot = Annotated[
         "--data-root", help="Where datasets lie; else COLLAPSEBENCH_DATA.", rich_help_panel=WHERE
     ),
 ]
-Slots = Annotated[
-    int | None, how("-j", help="Jobs at a time without a GPU.", min=1, max=4096)
-]  # fmt: skip
 Json = Annotated[bool, typer.Option("--json", help="For scripts.")]
 
 
