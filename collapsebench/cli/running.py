@@ -189,7 +189,7 @@ def retry(
     grid: GridFound = None,
     results: Results = Path("results"),
     slots: Annotated[
-        int | None, how("-j", help="Jobs at a time without a GPU.", min=1, max=4096)
+        int | None, how("-j", help="Jobs at a time without a GPU.", min=1, max=999)
     ] = None,
 ) -> None:
     """Run failed jobs again on this machine, as they were queued."""
