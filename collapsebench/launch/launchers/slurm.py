@@ -5,11 +5,12 @@ from __future__ import annotations
 import contextlib
 import getpass
 import math
+import re
 import shutil
 import signal
 import subprocess
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -25,10 +26,11 @@ from collapsebench.launch.tasks import FIRST, Task
 from collapsebench.plan import costs
 from collapsebench.plan.job import Job
 from collapsebench.results.folder import job_folder, last_said
-from collapsebench.settings import UserError
+from collapsebench.settings import Count, Positive, UserError, printable, shown
 
 POLL_S = 5.0
 CLASSES_H = (1, 4, 12, 24, 48, 96)  # wall times an array may ask for
+MAX_ARRAY_SIZE = 1001  # of a cluster that was not told another
 MARGIN = 2.0  # asked for, per estimated
 
 
@@ -45,6 +47,7 @@ class Slurm(Launcher):
             time: wall time of an array, like "24h"; "" = twice the plan's estimate, rounded up.
             array_parallelism: jobs of an array at a time.
             requeues: how often a job that met its wall time goes on.
+            max_array_size: elements of an array, at most; 0 = what the cluster says.
             notice_s: seconds between the scheduler's warning and its kill; the checkpoint is
                 written in them.
             setup: shell lines before the job, like "module load cuda".
@@ -53,13 +56,14 @@ class Slurm(Launcher):
 
         partition: str = ""
         account: str = ""
-        gpus_per_node: int = 0
-        cpus_per_task: int = 1
+        gpus_per_node: Count = 0
+        cpus_per_task: Positive = 1
         mem: str = ""
         time: str = ""
-        array_parallelism: int = 256
-        requeues: int = 20
-        notice_s: int = 90
+        array_parallelism: Positive = 256
+        max_array_size: Count = 0
+        requeues: Count = 20
+        notice_s: Positive = 90
         setup: tuple[str, ...] = ()
         parameters: dict[str, Any] = field(default_factory=dict)
 
@@ -81,8 +85,11 @@ class Slurm(Launcher):
     def submit(self, todo: Sequence[Task], order: Order) -> list[str]:
         """Queues tasks and returns the arrays' ids; what comes after trainings waits for them."""
         submitit, settings = _submitit(), self.settings
-        if shutil.which("sbatch") is None:
-            raise UserError("--launcher slurm: no sbatch here; submit from a node of the cluster")
+        for program in ("sbatch", "srun"):
+            if shutil.which(program) is None:
+                raise UserError(
+                    f"--launcher slurm: no {program} here; submit from a node of the cluster"
+                )
         executor = submitit.SlurmExecutor(
             self.results.resolve() / "slurm", max_num_timeout=settings.requeues
         )
@@ -177,7 +184,10 @@ class Array:
 
 
 def arrays(todo: Sequence[Task], results: Path, settings: Slurm.Settings) -> list[Array]:
-    """Tasks by stage group and cost class, in the order of their first tasks."""
+    """Tasks by stage group and cost class, in the order of their first tasks.
+
+    A group of more tasks than the cluster takes in one array is several arrays.
+    """
     device = "a100" if settings.gpus_per_node else "cpu"
     siblings = costs.measured_seconds(results, device)
     groups: dict[tuple[str, int], list[Task]] = {}
@@ -185,7 +195,23 @@ def arrays(todo: Sequence[Task], results: Path, settings: Slurm.Settings) -> lis
         found = sum(costs.seconds(task.job, stage, device, siblings) for stage in task.stages)
         group = FIRST[0] if task.stages[0] in FIRST else "after"
         groups.setdefault((group, wall_hours(found, settings)), []).append(task)
-    return [Array(stages, hours, tuple(found)) for (stages, hours), found in groups.items()]
+    most = settings.max_array_size or largest_array()
+    return [
+        Array(stages, hours, tuple(found[start : start + most]))
+        for (stages, hours), found in groups.items()
+        for start in range(0, len(found), most)
+    ]
+
+
+def largest_array() -> int:
+    """Elements that this cluster takes in one array; Slurm's default where it does not say."""
+    command = ["scontrol", "show", "config"]
+    try:
+        said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    except (OSError, subprocess.CalledProcessError):
+        said = ""
+    found = re.search(r"^MaxArraySize\s*=\s*([1-9]\d*)$", said, re.MULTILINE)
+    return int(found[1]) if found else MAX_ARRAY_SIZE
 
 
 def wall_hours(estimate_s: float, settings: Slurm.Settings) -> int:
@@ -197,7 +223,15 @@ def wall_hours(estimate_s: float, settings: Slurm.Settings) -> int:
 
 
 def parameters(array: Array, settings: Slurm.Settings, after: Sequence[str] = ()) -> dict[str, Any]:
-    """submitit's parameters of an array; those the site leaves open stay the cluster's own."""
+    """submitit's parameters of an array; those the site leaves open stay the cluster's own.
+
+    Raises:
+        UserError: a value of the site's that would be more than one line or option of a script.
+    """
+    options = {"partition": settings.partition, "account": settings.account, "mem": settings.mem}
+    refuse_unsafe(options | settings.parameters, ";")
+    for line in settings.setup:
+        refuse_unsafe({"setup": line}, "")
     asked: dict[str, Any] = {
         "partition": settings.partition,
         "account": settings.account,
@@ -215,6 +249,14 @@ def parameters(array: Array, settings: Slurm.Settings, after: Sequence[str] = ()
         "signal_delay_s": settings.notice_s,
         "stderr_to_stdout": True,
     }
+
+
+def refuse_unsafe(values: Mapping[str, Any], forbidden: str) -> None:
+    """Raises ``UserError`` for a value, or its name, that is more than one line of a script."""
+    for name, value in values.items():
+        for text in (name, str(value)):
+            if not text.isprintable() or {*text} & {*forbidden}:
+                raise UserError(f"{site.FILE}, slurm.{printable(name)}: {shown(value)} is no value")
 
 
 def listed() -> set[str]:
