@@ -10,10 +10,18 @@ import math
 from collections.abc import Mapping
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    JsonValue,
+    ValidationError,
+    create_model,
+)
 from pydantic_core import ErrorDetails
 
-from collapsebench.settings import UserError, did_you_mean, file_name_flaw, shown
+from collapsebench.settings import GROUPS, UserError, did_you_mean, file_name_flaw, shown
 
 
 def _finite(value: JsonValue) -> JsonValue:
@@ -60,8 +68,8 @@ class Replicates(BaseModel):
     seed: TomlValue = None
 
 
-class Document(BaseModel):
-    """A whole grid; see the shipped files in ``grids/``."""
+class GridTables(BaseModel):
+    """A grid but for its shared groups of settings."""
 
     model_config = STRICT
     schema_: Annotated[int, AfterValidator(_known)] = Field(default=1, alias="schema")
@@ -75,12 +83,10 @@ class Document(BaseModel):
     override: list[Override] = []
     exclude: list[TomlTable] = []
     scale: dict[str, ScaleTable] = {}
-    data: TomlTable = {}
-    train: TomlTable = {}
-    encode: TomlTable = {}
-    prior: TomlTable = {}
-    sample: TomlTable = {}
-    score: TomlTable = {}
+
+
+FIELDS: dict[str, Any] = dict.fromkeys(GROUPS, (TomlTable, {}))
+Document = create_model("Document", __base__=GridTables, **FIELDS)  # the shipped files in grids/
 
 
 WORDS = {
@@ -99,7 +105,7 @@ def scales(content: Mapping[str, Any], where: str) -> dict[str, ScaleTable]:
     return read({"scale": content}, where).scale
 
 
-def read(content: Mapping[str, Any], where: str) -> Document:
+def read(content: Mapping[str, Any], where: str) -> GridTables:
     """The document, all kinds of values as they must be.
 
     Args:

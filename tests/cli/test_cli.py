@@ -122,7 +122,7 @@ def test_a_broken_promise_is_said_to_the_author(call, tmp_path):
         (["plan", "--set", "train.stepz=3"], "setting 'train.stepz'; did you mean 'steps'?"),
         (["plan", "--set", "train.steps"], "is not of the form group.name=value"),
         (["plan", "-K", "many"], "--codebook-size 'many' must be whole numbers"),
-        (["plan", "-K", "-5"], "codebook_size must be a positive whole number, not -5"),
+        (["plan", "-K", "-5"], "must be a positive whole number up to 16,777,216, not -5"),
         (["run", "--only", "sede>3"], "unknown name 'sede'; did you mean 'seed'?"),
         (["run", "--timeout", "soon"], "--timeout 'soon' must be a number and s, m, h or d"),
         (["plan", "--scale", "papr"], "has no scale 'papr'; did you mean 'paper'?"),

@@ -145,7 +145,7 @@ def test_any_label_can_be_printed(call, results, label):
     path.write_text(json.dumps(record | {"title": label}))
     ended = call("status")
     assert ended.code == 0, ended.err
-    assert ended.out.count("\n") == 1 + len(record["jobs"])
+    assert ended.out.count("\n") == 4 + len(record["jobs"])
     assert "\x1b" not in ended.out
 
 

@@ -113,9 +113,15 @@ def test_what_is_no_history_is_one_line(tmp_path):
         diagnosis.diagnose(tmp_path / "nothing.parquet")
 
 
+def interruptible():
+    """Signals as at a terminal; the tests may run in the background, where Ctrl-C is ignored."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def test_watch_says_what_changes_until_it_is_stopped(fallen):
     command = [sys.executable, "-m", "collapsebench", "diagnose", str(fallen), "--watch"]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=os.environ)
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=os.environ,
+                               preexec_fn=interruptible)  # fmt: skip
     assert "perplexity 1.0 of 8" in process.stdout.readline()
     monitor = CodebookMonitor(8, out=fallen)
     monitor.update(np.arange(800) % 8)

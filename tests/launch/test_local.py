@@ -117,7 +117,7 @@ def test_a_closed_terminal_ends_run_and_jobs_gently(tmp_path, data_root):
         [sys.executable, "-m", "collapsebench", "run", "-g", "tiny.toml", "-j", "1", "-y"],
         cwd=tmp_path, env=environment, stdin=theirs, stdout=theirs, stderr=theirs,
         start_new_session=True,
-        preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),  # its controlling terminal
+        preexec_fn=at_a_terminal,
     )  # fmt: skip
     os.close(theirs)
     reader = threading.Thread(target=drain, args=(ours,), daemon=True)
@@ -133,6 +133,12 @@ def test_a_closed_terminal_ends_run_and_jobs_gently(tmp_path, data_root):
     rows = tables.read(tmp_path / "results", "runs")
     assert list(rows["status"]) == ["interrupted"]
     assert list((tmp_path / "results" / "jobs").glob("*/train.ckpt")) != []
+
+
+def at_a_terminal():
+    """What a shell does for a program: its controlling terminal, and signals as they come."""
+    fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)  # the tests may run under nohup
 
 
 def drain(terminal):

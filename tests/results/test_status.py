@@ -74,7 +74,7 @@ def test_gc_removes_only_what_complete_jobs_can_make_again(grid):
     assert would == "would free 2.0 MB: 2 files of 1 complete jobs"
     assert gc.gc(results, "g", ("model", "tokens"), dry_run=False).startswith("freed 2.0")
     left = {p.name for p in (results / "jobs" / first.job_id).iterdir()}
-    assert left == {"job.json", "model.safetensors", "tokens-test.npy", "log.txt"}
+    assert left == {"job.json", "few_digits.py", "model.safetensors", "tokens-test.npy", "log.txt"}
     assert {p.name for p in (results / "jobs" / second.job_id).iterdir()} >= set(names)
     assert len(tables.read(results, "runs")) == 2
     with pytest.raises(UserError, match="did you mean 'model'"):

@@ -13,7 +13,7 @@ from dataclasses import replace
 
 import pandas as pd
 
-from collapsebench.quantities import of
+from collapsebench.quantities import ERRORS, of
 from collapsebench.report import sections
 from collapsebench.report.cells import SPREAD, Measure, marks, mean, seeds
 from collapsebench.report.data import Comparison, Group, ReportData
@@ -23,9 +23,9 @@ from collapsebench.report.what_ran import what_ran
 
 title = "Leaderboard"
 section = sections.TABLES
-place = 9
+place = 0
 
-REACHED = ("relative_perplexity", "usage", "mse")
+REACHED = ("relative_perplexity", "usage", *ERRORS)
 BESIDE = ("seeds", "quantizer, 1000 parameters", "ms a step", "notes", "-m")
 
 
