@@ -11,7 +11,7 @@ demo: $(INSTALLED)  ## six methods on built-in data, then the report
 	$(BIN)/collapsebench report --grid demo
 
 test: $(INSTALLED)  ## the default tests
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 test-slow: $(INSTALLED)  ## the tests that take minutes
 	$(BIN)/python -m pytest -m slow

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -29,6 +30,11 @@ TINY = {
     "score.protocol": "tiny",
     "score.extractor": "cb-randconv-v1",
 }
+# A thread for each test worker and each process that a test starts: two that share two cores with
+# two threads each wait for one another longer than they compute.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+torch.set_num_threads(1)
+
 FEW = str(Path(__file__).with_name("few_digits.py"))
 ALL = ("train", "encode", "prior", "sample", "score")
 

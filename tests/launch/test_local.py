@@ -97,8 +97,10 @@ def test_what_waits_is_not_started_once_its_grid_is_cancelled(begin, tmp_path):
     assert said == "collapsebench: none of these jobs is running or queued\n"
 
 
+@pytest.mark.slow
 def test_one_job_that_waits_is_not_started_and_the_others_are(begin, tmp_path):
-    run = begin("run", "-g", "tiny.toml", "-j", "1", "-m", "vq_vae", "--seeds", "3")
+    run = begin("run", "-g", "tiny.toml", "-j", "1", "-m", "vq_vae", "--seeds", "3",
+                "--set", "train.steps=1500")  # fmt: skip
     holder(tmp_path)
     (grid,) = (tmp_path / "results" / "grids").iterdir()
     last = json.loads(grid.read_text())["jobs"][-1]["job_id"]
@@ -148,6 +150,7 @@ def drain(terminal):
             pass
 
 
+@pytest.mark.slow
 def test_nohup_is_heard(begin, tmp_path):
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # what a child inherits
     try:
