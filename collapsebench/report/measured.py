@@ -43,7 +43,7 @@ def measured_table(
         lines.append(TableLine(label, cells, variant.look, variant.kind))
     return Table(
         name, title, caption, "method", [m.heading for m in measures], lines, "dataset",
-        _notes(data, measures, lines), _todo(data, rows, measures),
+        notes(data, measures, lines), _todo(data, rows, measures),
         any(m.ranked for m in measures),
     )  # fmt: skip
 
@@ -63,32 +63,33 @@ def _standings(
     return stats.standings(measured, measure.quantity.larger)
 
 
-def _notes(data: ReportData, measures: Sequence[Measure], lines: Sequence[TableLine]) -> list[str]:
+def notes(data: ReportData, measures: Sequence[Measure], lines: Sequence[TableLine]) -> list[str]:
+    """What a reader must know of the words and marks that stand in these lines."""
     texts = " ".join(str(part) for row in lines for c in row.cells for part in c.parts.values())
-    notes = [*_ceiling_note(data, measures), *_rank_notes([c for row in lines for c in row.cells])]
+    found = [*_ceiling_note(data, measures), *_rank_notes([c for row in lines for c in row.cells])]
     if "collapsed in" in texts:
-        notes.append(
+        found.append(
             f"{COLLAPSED_DEFINITION[0].upper()}{COLLAPSED_DEFINITION[1:]}, on the test split."
         )
     if "bits per position" in texts:
-        notes.append(
+        found.append(
             "Of several codebooks the worst decides: collapse, perplexity, usage. At an equal "
             "codebook size they have more bits per position than one, which is unfair to methods "
             "with one."
         )
     if OTHER_TRAINING in texts:
-        notes.append(
+        found.append(
             f'"{OTHER_TRAINING}": these runs have other schedules, batches or network widths than '
             "the paper's; the difference is no verdict."
         )
     if any(verdict in texts for verdict in ("reproduced", "inconclusive", "differs")):
         margin = percent(stats.MARGIN, 0)
-        notes.append(
+        found.append(
             f"Reproduced: equivalent to the published mean within {margin} (two one-sided tests); "
             "differs: not so, and different by Welch's test; else inconclusive. The paper's ± "
             "is a population SD (ddof 0) and is multiplied by √(3/2) first."
         )
-    return notes
+    return found
 
 
 def _rank_notes(cells: Sequence[Cell]) -> list[str]:

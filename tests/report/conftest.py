@@ -1,4 +1,6 @@
-"""Made-up results and one report, built once for all tests of this folder."""
+"""Made-up results and one report, built once for all tests of this folder, and a browser."""
+
+import shutil
 
 import matplotlib
 import pytest
@@ -49,3 +51,16 @@ def zoo_page(zoo, tmp_path_factory):
         apply_style()
         path.write_text(render(zoo, collect(zoo, only=shown)), encoding="utf-8")
     return path
+
+
+@pytest.fixture(scope="session")
+def browser():
+    """Chromium; tests are skipped where it or its driver is not installed."""
+    sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    program = shutil.which("chromium") or shutil.which("chromium-browser")
+    if program is None:
+        pytest.skip("chromium is not installed")
+    with sync_api.sync_playwright() as playwright:
+        found = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
+        yield found
+        found.close()

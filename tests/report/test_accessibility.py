@@ -1,6 +1,5 @@
 """axe finds nothing to say of any kind of page, on a desk by day and on a phone by night."""
 
-import shutil
 from pathlib import Path
 
 import numpy as np
@@ -14,20 +13,9 @@ from collapsebench.report.palette import contrast
 from tests import sample
 from tests.report.test_page_in_browser import hexed
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 axe = pytest.importorskip("axe_playwright_python", reason="axe is not installed")
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed")
 
 SCREENS = {"desk-day": (1440, "light"), "phone-night": (390, "dark")}
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with sync_api.sync_playwright() as playwright:
-        found = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield found
-        found.close()
 
 
 @pytest.fixture(scope="module")

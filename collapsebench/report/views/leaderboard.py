@@ -17,7 +17,7 @@ from collapsebench.quantities import ERRORS, of
 from collapsebench.report import sections
 from collapsebench.report.cells import SPREAD, Measure, marks, mean, seeds
 from collapsebench.report.data import Comparison, Group, ReportData
-from collapsebench.report.measured import measured_table
+from collapsebench.report.measured import measured_table, notes
 from collapsebench.report.tables import Cell, Number, Table, plain
 from collapsebench.report.what_ran import what_ran
 
@@ -54,14 +54,13 @@ def _table(data: ReportData, comparison: Comparison, number: int) -> Table | Non
         replace(row, cells=[*map(_alone, row.cells), *_beside(data, group)])
         for row, group in zip(table.rows, groups, strict=True)
     ]
-    shown = [note for note in table.notes if not note.startswith("n + df")]
-    notes = [
+    how = [
         f"A line is made by: {data.command(comparison, ())} -m and the name that stands last.",
         f"Your own quantizer joins by: {data.command(comparison, ['my_vq.py'])}",
     ]
     return replace(
-        table, columns=[*table.columns, *BESIDE], rows=rows, notes=[*shown, *notes],
-        ran=what_ran(data, [comparison]),
+        table, columns=[*table.columns, *BESIDE], rows=rows, ran=what_ran(data, [comparison]),
+        notes=[*notes(data, measures, rows), *how],
     )  # fmt: skip
 
 
