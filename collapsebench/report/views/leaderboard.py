@@ -23,7 +23,7 @@ from collapsebench.report.what_ran import what_ran
 
 title = "Leaderboard"
 section = sections.TABLES
-place = 0
+place = 10
 
 REACHED = ("relative_perplexity", "usage", *ERRORS)
 BESIDE = ("seeds", "quantizer, 1000 parameters", "ms a step", "notes", "-m")
@@ -75,10 +75,11 @@ def _beside(data: ReportData, group: Group) -> Iterator[Cell]:
     runs = data.runs[data.runs["job_id"].isin([job.job_id for job in group.jobs])]
     train = runs[(runs["stage"] == "train") & (runs["status"] == "done")]
     steps = group.first.setting("train", "steps") or math.nan
-    yield plain(seeds(len(train), len(group.jobs)))
+    yield plain(seeds(group.count("done"), len(group.jobs)))
     yield _mean(train["parameters_quantizer"] / 1e3, 1)
     yield _mean(1e3 * train["wall_s"] / steps, 1)
-    yield plain("; ".join([*marks(group), group.reason] if len(train) == 0 else marks(group)))
+    why = [] if group.count("done") else [group.reason]
+    yield plain("; ".join(filter(None, [*marks(group), *why])))
     yield plain(group.first.method)
 
 

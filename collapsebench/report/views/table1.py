@@ -13,7 +13,7 @@ POOLED, PER_BATCH = of("perplexity"), of("perplexity_batch_mean")
 
 title = f"Table 1 · Perplexity{POOLED.arrow}"
 section = sections.TABLES
-place = 10
+place = 12
 
 
 def build(data: ReportData) -> list[Table]:
