@@ -68,6 +68,8 @@ class Quantizer(nn.Module):
             setting decides it, the instance has its own.
         for_dataset: published per-dataset defaults of settings, {"celeba": {"beta": 1e-7}}.
         on_purpose: what lint would call a fault and the method means, of ``PURPOSES``.
+        recordable: a step never waits for the GPU and, whatever changes from one to the next,
+            runs the same kernels on the same tensors: a GPU may record it once and repeat that.
     """
 
     label: ClassVar[str] = ""
@@ -77,6 +79,7 @@ class Quantizer(nn.Module):
     codebooks: int = 1
     for_dataset: ClassVar[dict[str, dict[str, Any]]] = {}
     on_purpose: ClassVar[frozenset[str]] = frozenset()
+    recordable: ClassVar[bool] = False
 
     @dataclass(frozen=True)
     class Settings:

@@ -10,7 +10,7 @@ import torch
 from collapsebench import ops
 from collapsebench.check import trajectories
 from collapsebench.fidelity import features, load_extractor
-from collapsebench.job import encode, train
+from collapsebench.job import encode, replay, train
 from collapsebench.plan import registry
 from collapsebench.prior import sample, sample_naive
 from collapsebench.settings import Train
@@ -79,6 +79,19 @@ def test_no_step_but_a_point_of_the_curve_waits_for_the_gpu(method):
     finally:
         torch.cuda.set_sync_debug_mode("default")
     assert len(asked) == 4
+
+
+@pytest.mark.parametrize("method", sorted(set(registry.names("methods")) - set(WAITS)))
+def test_a_recorded_step_is_the_ordinary_one(method, monkeypatch):
+    settings = Train(steps=12, horizon=12, batch_size=16, points=12)
+
+    def curve(ordinary):
+        monkeypatch.setattr(replay, "ORDINARY", ordinary)
+        network = own(method)
+        assert network.recordable
+        return losses(train.fit(network, images(), settings, seed=0, device=GPU).curve)
+
+    np.testing.assert_allclose(curve(4), curve(12), rtol=1e-4)
 
 
 def test_a_training_stopped_on_a_gpu_goes_on_with_its_noise(tmp_path):

@@ -19,6 +19,7 @@ class DiscreteVAE(nn.Module):
     Attributes:
         autocast: run the networks in bfloat16; the last encoder convolution, the quantizer and
             every evaluation stay in float32.
+        recordable: as of a method, here of all three parts.
     """
 
     def __init__(self, encoder: nn.Module, quantizer: Quantizer, decoder: nn.Module):
@@ -27,6 +28,7 @@ class DiscreteVAE(nn.Module):
         self.quantizer = quantizer
         self.decoder = decoder
         self.autocast = False
+        self.recordable = False
 
     def encode(self, x: Tensor) -> Tensor:
         """x (B, 3, H, W) in [0, 1], other items (B, F, 1, W) -> z_e (B, C, h, w) float32."""
@@ -91,4 +93,6 @@ def build(
     quantizer = method(codebook_size, code_dim, method_settings)
     encoder = family.Encoder(image_size, quantizer.encoder_channels, network_settings)
     decoder = family.Decoder(image_size, code_dim, network_settings)
-    return DiscreteVAE(encoder, quantizer, decoder)
+    model = DiscreteVAE(encoder, quantizer, decoder)
+    model.recordable = method.recordable and getattr(family, "recordable", False)
+    return model

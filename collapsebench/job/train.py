@@ -17,6 +17,7 @@ from collapsebench import schedules
 from collapsebench.datasets import IMAGES, Form
 from collapsebench.job.encode import Probe
 from collapsebench.job.model import DiscreteVAE
+from collapsebench.job.replay import Replay
 from collapsebench.results import tables
 from collapsebench.results.folder import UNUSABLE, resumable, set_aside
 from collapsebench.settings import PAPER_STEPS, Train
@@ -113,26 +114,17 @@ def fit(
     window = torch.tensor(state.window, device=device)
     saved = time.monotonic()
     t = torch.zeros((), device=device)
-    while state.step < settings.steps:
-        # Stop or save.
-        stopped = stop()
-        due = time.monotonic() - saved > checkpoint_s
-        if checkpoint is not None and (stopped or due):
-            state.window = window.tolist()
-            save(checkpoint, identity, model, optimizer, state)
-            saved = time.monotonic()
-        if stopped:
-            raise Interrupted(f"stopped at step {state.step}")
+    chosen = batches.batch(state.step).clone()
 
+    def step() -> dict[str, Tensor]:
         # Set the schedules.
-        t.fill_(state.step * PAPER_STEPS / settings.horizon)
         rate = learning_rate(t, settings)
         for group, start in zip(optimizer.param_groups, base, strict=True):
             group["lr"].copy_(rate * start / settings.learning_rate)
         scheduled = {"lr": rate} | model.quantizer.anneal(t)
 
         # Encode, quantize, decode.
-        x = form.batch(data[batches.batch(state.step)])
+        x = form.batch(data[chosen])
         z_e = model.encode(x)
         quantized = model.quantizer(z_e)
         x_hat = model.decode(quantized.z_q)
@@ -145,7 +137,25 @@ def fit(
         optimizer.step()
         with torch.no_grad():
             model.quantizer.update(z_e.detach(), quantized.tokens)
-            window += torch.stack([loss, reconstruction, functional.mse_loss(x_hat, x)])
+            window.add_(torch.stack([loss, reconstruction, functional.mse_loss(x_hat, x)]))
+        return scheduled | quantized.terms
+
+    take = Replay(step) if model.recordable and device.type == "cuda" else step
+    while state.step < settings.steps:
+        # Stop or save.
+        stopped = stop()
+        due = time.monotonic() - saved > checkpoint_s
+        if checkpoint is not None and (stopped or due):
+            state.window = window.tolist()
+            save(checkpoint, identity, model, optimizer, state)
+            saved = time.monotonic()
+        if stopped:
+            raise Interrupted(f"stopped at step {state.step}")
+
+        # Say which step it is, and take it.
+        t.fill_(state.step * PAPER_STEPS / settings.horizon)
+        chosen.copy_(batches.batch(state.step))
+        terms = take()
         state.step += 1
 
         # Write a point of the curve: the only place where the trainer waits for the device.
@@ -154,7 +164,7 @@ def fit(
             values = dict(zip(logged, (window / count).tolist(), strict=True))
             if reason := divergence(values, state.step, ceiling):
                 raise Diverged(reason, state.curve)
-            values |= {k: float(v) for k, v in (scheduled | quantized.terms).items()}
+            values |= {k: float(v) for k, v in terms.items()}
             model.eval()
             values |= probe(model) if probe is not None else {}
             model.train()
@@ -191,7 +201,7 @@ def adam(model: DiscreteVAE, settings: Train, device: torch.device) -> torch.opt
     groups += [g for g in model.quantizer.parameter_groups(settings.learning_rate) if g["params"]]
     for group in groups:
         group["lr"] = torch.tensor(float(group["lr"]), device=device)
-    return torch.optim.Adam(groups, fused=True)
+    return torch.optim.Adam(groups, fused=True, capturable=device.type == "cuda")
 
 
 def learning_rate(t: Tensor, settings: Train) -> Tensor:
@@ -261,6 +271,9 @@ def restore(
         state = State(content["step"], curve, content["window"], maps)
         refuse_other(content["model"], model)
         optimizer.load_state_dict(content["optimizer"])
+        for group in optimizer.param_groups:  # the checkpoint may come from another device
+            group["lr"] = group["lr"].to(group["params"][0].device)
+            group["capturable"] = optimizer.defaults["capturable"]
         torch.set_rng_state(content["rng"])
         if content["cuda_rng"]:
             torch.cuda.set_rng_state_all(content["cuda_rng"])

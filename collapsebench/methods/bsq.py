@@ -47,6 +47,7 @@ SMALLEST = 1e-30  # inside the logarithm of a mean that may underflow to zero
 class BSQ(Quantizer):
     label = "BSQ"
     network = "vqvae"
+    recordable = True
     on_purpose = frozenset({"codes are fixed", "no commitment"})
 
     @dataclass(frozen=True)

@@ -22,6 +22,7 @@ from collapsebench.quantizer import Incompatible, Quantized, Quantizer
 class Continuous(Quantizer):
     label = "continuous"
     network = "vqvae"
+    recordable = True
     codebooks = 0
     on_purpose = frozenset({"no commitment"})
 

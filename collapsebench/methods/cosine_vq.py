@@ -41,6 +41,7 @@ from collapsebench.settings import NonNegative, PositiveFloat
 class CosineVQ(Quantizer):
     label = "cosine VQ"
     network = "vqvae"
+    recordable = True
 
     @dataclass(frozen=True)
     class Settings:

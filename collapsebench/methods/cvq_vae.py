@@ -40,6 +40,7 @@ from collapsebench.settings import NonNegative, PositiveFloat
 class CVQVAE(Quantizer):
     label = "CVQ-VAE"
     network = "vqvae"
+    recordable = True
 
     @dataclass(frozen=True)
     class Settings:

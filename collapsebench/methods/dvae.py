@@ -35,6 +35,7 @@ from collapsebench.settings import NonNegative
 class DVAE(Quantizer):
     label = "dVAE"
     network = "dalle"
+    recordable = True
     on_purpose = frozenset({"noise in training", "no commitment"})
 
     @dataclass(frozen=True)

@@ -39,6 +39,7 @@ from collapsebench.settings import NonNegative, PositiveFloat
 class EdVAE(Quantizer):
     label = "EdVAE"
     network = "dalle"
+    recordable = True
     on_purpose = frozenset({"noise in training", "no commitment"})
     for_dataset = {"celeba": {"beta": 1e-7}, "lsun_church": {"beta": 1e-7}}  # appendix C
 

@@ -39,6 +39,7 @@ from collapsebench.settings import NonNegative, PositiveFloat
 class EntropyVQ(Quantizer):
     label = "entropy VQ"
     network = "vqvae"
+    recordable = True
 
     @dataclass(frozen=True)
     class Settings:

@@ -62,6 +62,7 @@ def possible(levels: str) -> dict[int, tuple[int, ...]]:
 class FSQ(Quantizer):
     label = "FSQ"
     network = "vqvae"
+    recordable = True
     on_purpose = frozenset({"codes are fixed", "no commitment"})
 
     @dataclass(frozen=True)

@@ -36,6 +36,7 @@ from collapsebench.settings import NonNegative, PositiveFloat
 class GSVQVAE(Quantizer):
     label = "GS-VQ-VAE"
     network = "vqvae"
+    recordable = True
     on_purpose = frozenset({"noise in training", "no commitment"})
 
     @dataclass(frozen=True)

@@ -40,6 +40,7 @@ from collapsebench.settings import NonNegative, PositiveFloat
 class IBQ(Quantizer):
     label = "IBQ"
     network = "vqvae"
+    recordable = True
 
     @dataclass(frozen=True)
     class Settings:

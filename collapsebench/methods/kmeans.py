@@ -33,6 +33,7 @@ RARE = 1e-3  # of the mean count: below it a code is moved
 class KMeans(Quantizer):
     label = "k-means"
     network = "vqvae"
+    recordable = True
 
     @dataclass(frozen=True)
     class Settings:

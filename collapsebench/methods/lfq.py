@@ -44,6 +44,7 @@ from collapsebench.settings import NonNegative, PositiveFloat
 class LFQ(Quantizer):
     label = "LFQ"
     network = "vqvae"
+    recordable = True
     on_purpose = frozenset({"codes are fixed"})
 
     @dataclass(frozen=True)

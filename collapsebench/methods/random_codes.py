@@ -25,6 +25,7 @@ from collapsebench.settings import NonNegative
 class RandomCodes(Quantizer):
     label = "random codes"
     network = "vqvae"
+    recordable = True
     on_purpose = frozenset({"codes are fixed"})
 
     @dataclass(frozen=True)

@@ -40,6 +40,7 @@ SMALL = 1e-6  # what the reference code adds to norms
 class RotationVQ(Quantizer):
     label = "Rotation trick"
     network = "vqvae"
+    recordable = True
 
     @dataclass(frozen=True)
     class Settings:

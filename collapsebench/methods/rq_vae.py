@@ -40,6 +40,7 @@ from collapsebench.settings import NonNegative, Positive, PositiveFloat, Share
 class RQVAE(Quantizer):
     label = "RQ-VAE"
     network = "vqvae"
+    recordable = True
 
     @dataclass(frozen=True)
     class Settings:

@@ -36,6 +36,7 @@ from collapsebench.settings import NonNegative
 class SimVQ(Quantizer):
     label = "SimVQ"
     network = "vqvae"
+    recordable = True
 
     @dataclass(frozen=True)
     class Settings:

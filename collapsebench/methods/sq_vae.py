@@ -39,6 +39,7 @@ from collapsebench.settings import NonNegative
 class SQVAE(Quantizer):
     label = "SQ-VAE"
     network = "sqvae"
+    recordable = True
     on_purpose = frozenset({"noise in training", "loss is a sum"})
 
     @dataclass(frozen=True)

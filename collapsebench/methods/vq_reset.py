@@ -45,6 +45,7 @@ from collapsebench.settings import NonNegative, Share
 class VQReset(Quantizer):
     label = "VQ-reset"
     network = "vqvae"
+    recordable = True
     on_purpose = frozenset({"revived codes move on"})
 
     @dataclass(frozen=True)

@@ -33,6 +33,7 @@ from collapsebench.settings import Count, NonNegative, Positive, Share
 class VQSTEPP(Quantizer):
     label = "VQ-STE++"
     network = "vqvae"
+    recordable = True
 
     @dataclass(frozen=True)
     class Settings:

@@ -30,6 +30,7 @@ from collapsebench.settings import NonNegative, PositiveFloat
 class VQVAE(Quantizer):
     label = "VQ-VAE"
     network = "vqvae"
+    recordable = True
 
     @dataclass(frozen=True)
     class Settings:

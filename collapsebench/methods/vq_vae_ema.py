@@ -40,6 +40,7 @@ from collapsebench.settings import NonNegative, PositiveFloat, Share
 class VQVAEEMA(Quantizer):
     label = "VQ-VAE-EMA"
     network = "vqvae"
+    recordable = True
 
     @dataclass(frozen=True)
     class Settings:

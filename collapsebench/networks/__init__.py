@@ -3,7 +3,7 @@
 A family has a ``label``, an ``implementation`` number, published settings ``for_dataset``, its
 ``Settings``, and an ``Encoder`` and a ``Decoder``, built from the size of an item (the side of
 images, the shape of anything else), a number of channels and the settings. ``reads`` says which
-items it is for; without it, images.
+items it is for; without it, images. ``recordable`` says of it what it says of a method.
 """
 
 from __future__ import annotations

@@ -22,6 +22,7 @@ from collapsebench.settings import Count, Positive
 
 label = "1-D convolutions"
 implementation = 1
+recordable = True
 reads = ("sequences",)
 for_dataset: dict[str, dict[str, Any]] = {}
 

@@ -24,6 +24,7 @@ from collapsebench.settings import Positive, PositiveFloat
 
 label = "DALL-E"
 implementation = 1
+recordable = True
 for_dataset: dict[str, dict[str, Any]] = {"lsun_church": {"kernel": 7}}  # Table C.5
 
 

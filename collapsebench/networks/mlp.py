@@ -19,6 +19,7 @@ from collapsebench.settings import Count, Positive
 
 label = "MLP"
 implementation = 1
+recordable = True
 reads = ("vectors", "sequences")
 for_dataset: dict[str, dict[str, Any]] = {}
 

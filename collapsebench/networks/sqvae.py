@@ -22,6 +22,7 @@ from collapsebench.settings import Count, Positive
 
 label = "SQ-VAE"
 implementation = 1
+recordable = True
 for_dataset: dict[str, dict[str, Any]] = {"celeba": {"blocks": 6}, "lsun_church": {"blocks": 6}}
 
 

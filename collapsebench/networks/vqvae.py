@@ -25,6 +25,7 @@ from collapsebench.settings import Count, Positive
 
 label = "VQ-VAE"
 implementation = 1
+recordable = True
 for_dataset: dict[str, dict[str, Any]] = {}
 
 
