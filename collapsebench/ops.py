@@ -16,6 +16,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from collapsebench import gammas
+
 # --- noise: every random draw of a method's forward or update comes from here
 
 _recorded: deque[Tensor] | None = None
@@ -303,20 +305,20 @@ class _DirichletKL(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, alpha: Tensor) -> Tensor:
         total = alpha.sum(-1)
-        digamma, total_digamma = alpha.digamma(), total.digamma()
+        digamma, total_digamma = gammas.digamma(alpha), gammas.digamma(total)
         ctx.save_for_backward(alpha, total, digamma, total_digamma)
-        constant = total.lgamma() - math.lgamma(alpha.shape[-1])
+        constant = gammas.lgamma(total) - math.lgamma(alpha.shape[-1])
         log_means = digamma - total_digamma.unsqueeze(-1)
-        return constant - alpha.lgamma().sum(-1) + ((alpha - 1) * log_means).sum(-1)
+        return constant - gammas.lgamma(alpha).sum(-1) + ((alpha - 1) * log_means).sum(-1)
 
     @staticmethod
     def backward(ctx: Any, upstream: Tensor) -> Tensor:
         alpha, total, digamma, total_digamma = ctx.saved_tensors
         each = upstream.unsqueeze(-1)
         by_log_means = each * (alpha - 1)
-        by_total = upstream * total_digamma - by_log_means.sum(-1) * torch.polygamma(1, total)
+        by_total = upstream * total_digamma - by_log_means.sum(-1) * gammas.trigamma(total)
         # The order of these four sums is autograd's: the cancelled digits depend on it.
-        gradient = by_log_means * torch.polygamma(1, alpha)
+        gradient = by_log_means * gammas.trigamma(alpha)
         gradient += each * (digamma - total_digamma.unsqueeze(-1))
         gradient -= each * digamma
         gradient += by_total.unsqueeze(-1)
@@ -333,16 +335,13 @@ def stable_dirichlet_kl(evidence: Tensor) -> Tensor:
     return _StableDirichletKL.apply(evidence)
 
 
-_SERIES_FROM = 10.0  # where the three-term asymptotic series are exact to float32
-
-
 class _StableDirichletKL(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, evidence: Tensor) -> Tensor:
         ctx.save_for_backward(evidence)
         k = evidence.shape[-1]
         total = evidence.sum(-1) + k
-        return _tangent(total, k) - math.lgamma(k) - _tangent(evidence + 1, 1).sum(-1)
+        return gammas.tangent(total, k) - math.lgamma(k) - gammas.tangent(evidence + 1, 1).sum(-1)
 
     @staticmethod
     def backward(ctx: Any, upstream: Tensor) -> Tensor:
@@ -350,27 +349,11 @@ class _StableDirichletKL(torch.autograd.Function):
         k = evidence.shape[-1]
         summed = evidence.sum(-1, keepdim=True)
         alpha, total = evidence + 1, summed + k
+        series = gammas.tangent_slope(total, k) - gammas.tangent_slope(alpha, 1)
+        if gammas.compiled(alpha):
+            return upstream.unsqueeze(-1) * series
         direct = evidence * torch.polygamma(1, alpha) - summed * torch.polygamma(1, total)
-        series = _tangent_slope(total, k) - _tangent_slope(alpha, 1)
-        return upstream.unsqueeze(-1) * torch.where(alpha < _SERIES_FROM, direct, series)
-
-
-def _tangent(x: Tensor, n: int) -> Tensor:
-    """G(x, n) = ln Gamma(x) - (x - n) psi(x) + x."""
-    r = 1 / x
-    stirling = r / 12 * (1 - r**2 / 30 * (1 - r**2 * 2 / 7))
-    digamma_rest = r / 2 + r**2 / 12 * (1 - r**2 / 10 * (1 - r**2 * 10 / 21))  # ln x - psi(x)
-    half_log_2pi = 0.5 * math.log(2 * math.pi)
-    series = (n - 0.5) * x.log() + half_log_2pi + stirling + (x - n) * digamma_rest
-    direct = x.lgamma() - (x - n) * x.digamma() + x
-    return torch.where(x < _SERIES_FROM, direct, series)
-
-
-def _tangent_slope(x: Tensor, n: int) -> Tensor:
-    """G'(x, n) = 1 - (x - n) psi'(x), by the series of x psi'(x) - 1: for x >= 10."""
-    r = 1 / x
-    rest = r / 2 + r**2 / 6 * (1 - r**2 / 5 * (1 - r**2 * 5 / 7))
-    return n * r * (1 + rest) - rest
+        return upstream.unsqueeze(-1) * torch.where(alpha < gammas.SERIES_FROM, direct, series)
 
 
 # --- the entropy term: the mean entropy of rows p less the entropy of the mean row

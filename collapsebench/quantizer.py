@@ -70,6 +70,8 @@ class Quantizer(nn.Module):
         on_purpose: what lint would call a fault and the method means, of ``PURPOSES``.
         recordable: a step never waits for the GPU and, whatever changes from one to the next,
             runs the same kernels on the same tensors: a GPU may record it once and repeat that.
+        compiles: its forward, compiled, was measured to be faster on a CPU (tests/speed), and
+            touches no buffer.
     """
 
     label: ClassVar[str] = ""
@@ -80,6 +82,7 @@ class Quantizer(nn.Module):
     for_dataset: ClassVar[dict[str, dict[str, Any]]] = {}
     on_purpose: ClassVar[frozenset[str]] = frozenset()
     recordable: ClassVar[bool] = False
+    compiles: ClassVar[bool] = False
 
     @dataclass(frozen=True)
     class Settings:

@@ -75,6 +75,7 @@ def train_stage(workspace: Workspace) -> Result:
         files += save_arrays(workspace.folder, {ENTROPY_MAPS: np.stack(state.maps)})
     facts = {
         "steps": state.step,
+        "variant": state.variant,
         "items_per_s": state.step * settings.batch_size / workspace.elapsed(),
         **model.parameter_counts(),
     }

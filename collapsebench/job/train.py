@@ -15,6 +15,7 @@ from torch.nn import functional
 
 from collapsebench import schedules
 from collapsebench.datasets import IMAGES, Form
+from collapsebench.job.compiling import faster
 from collapsebench.job.encode import Probe
 from collapsebench.job.model import DiscreteVAE
 from collapsebench.job.replay import Replay
@@ -49,12 +50,14 @@ class State:
         step: steps done.
         curve: points so far, and ``maps``: what the probe keeps of each.
         window: sums since the last point.
+        variant: how this process took its steps: plain, compiled or recorded.
     """
 
     step: int = 0
     curve: Curve = field(default_factory=list)
     window: list[float] = field(default_factory=lambda: [0.0] * (len(WINDOW) + 1))
     maps: list[np.ndarray] = field(default_factory=list)
+    variant: str = "plain"
 
 
 def fit(
@@ -116,6 +119,12 @@ def fit(
     t = torch.zeros((), device=device)
     chosen = batches.batch(state.step).clone()
 
+    quantize = faster(model, form.batch(data[chosen]), settings.steps)
+    recorded = model.recordable and device.type == "cuda"
+    state.variant = (
+        "recorded" if recorded else "plain" if quantize is model.quantizer else "compiled"
+    )
+
     def step() -> dict[str, Tensor]:
         # Set the schedules.
         rate = learning_rate(t, settings)
@@ -126,7 +135,7 @@ def fit(
         # Encode, quantize, decode.
         x = form.batch(data[chosen])
         z_e = model.encode(x)
-        quantized = model.quantizer(z_e)
+        quantized = quantize(z_e)
         x_hat = model.decode(quantized.z_q)
         reconstruction = model.quantizer.reconstruction_loss(x_hat, x)
         loss = reconstruction + quantized.loss
@@ -140,7 +149,7 @@ def fit(
             window.add_(torch.stack([loss, reconstruction, functional.mse_loss(x_hat, x)]))
         return scheduled | quantized.terms
 
-    take = Replay(step) if model.recordable and device.type == "cuda" else step
+    take = Replay(step) if recorded else step
     while state.step < settings.steps:
         # Stop or save.
         stopped = stop()

@@ -40,6 +40,7 @@ class EdVAE(Quantizer):
     label = "EdVAE"
     network = "dalle"
     recordable = True
+    compiles = True
     on_purpose = frozenset({"noise in training", "no commitment"})
     for_dataset = {"celeba": {"beta": 1e-7}, "lsun_church": {"beta": 1e-7}}  # appendix C
 
