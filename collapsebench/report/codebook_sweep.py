@@ -22,7 +22,7 @@ def build(data: ReportData, name: str, title: str, swept: Dimension) -> list[Fig
     """
     fixed = Counter(getattr(c, OTHER[swept]) for c in data.comparisons).most_common(1)[0][0]
     lines = sweep.points(data, _place(data, swept, fixed))
-    if all(len(cells) < 2 for cells in lines.values()):
+    if all(len({value for value, _ in cells}) < 2 for cells in lines.values()):
         return []
 
     def bound(value: float) -> float:

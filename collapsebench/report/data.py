@@ -185,10 +185,9 @@ class ReportData:
             size = f" {job.codebook_size}\u00a0×\u00a0{job.code_dim}" if len(sizes) > 1 else ""
             names.append(dataset_label(job.dataset) + size)
         return [
-            Comparison(job.comparison_id, job.dataset, job.codebook_size, job.code_dim,
-                       name if names.count(name) == 1 else f"{name} ({job.comparison_id[:4]})")
-            for job, name in zip(jobs, names, strict=True)
-        ]  # fmt: skip
+            Comparison(job.comparison_id, job.dataset, job.codebook_size, job.code_dim, label)
+            for job, label in zip(jobs, rows.told_apart(jobs, names), strict=True)
+        ]
 
     @cached_property
     def groups(self) -> dict[tuple[TableRow, Comparison], Group]:
@@ -255,12 +254,13 @@ class ReportData:
 
     @cached_property
     def focus(self) -> list[Comparison]:
-        """One comparison per dataset: of the paper's codebook, else of the most methods."""
+        """One comparison per dataset: of the paper's codebook, then of most methods measured."""
         methods = Counter(comparison for _, comparison in self.groups)
+        measured = Counter(key[1] for key, group in self.groups.items() if group.count("done"))
 
-        def rank(comparison: Comparison) -> tuple[bool, int]:
+        def rank(comparison: Comparison) -> tuple[bool, int, int]:
             size = comparison.codebook_size, comparison.code_dim
-            return size == PAPER_CODEBOOK, methods[comparison]
+            return size == PAPER_CODEBOOK, measured[comparison], methods[comparison]
 
         datasets = dict.fromkeys(comparison.dataset for comparison in self.comparisons)
         return [max((c for c in self.comparisons if c.dataset == d), key=rank) for d in datasets]

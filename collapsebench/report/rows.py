@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,7 @@ READ = {  # columns of large tables that a report needs; the others would double
     "codes": ("job_id", "stage_id", "split", "codebook", "counts"),
 }  # fmt: skip
 NOT_RUN = "not run"
+WORDY = 40  # characters of what tells two columns apart
 LOST = "rows lost"  # a stage is done, and tables lack its rows
 
 
@@ -135,6 +136,38 @@ def grid_dims(jobs: Sequence[JobRow]) -> dict[str, int]:
     for comparison, dim in sorted(here, key=lambda key: (here[key], anywhere[key[1]], key[1])):
         dims[comparison] = dim
     return dims
+
+
+def told_apart(jobs: Sequence[JobRow], names: Sequence[str]) -> list[str]:
+    """Names of comparisons; where several have one, with the settings in which their jobs differ.
+
+    Where rows do not know these, or they are many, the start of the comparison's id.
+    """
+    labels = list(names)
+    for name in {name for name in names if names.count(name) > 1}:
+        alike = {i: job for i, job in enumerate(jobs) if names[i] == name}
+        words = {i: _differing(job, list(alike.values())) for i, job in alike.items()}
+        clear = len(set(words.values())) == len(alike) and max(map(len, words.values())) < WORDY
+        for i, job in alike.items():
+            labels[i] = f"{name}, {words[i]}" if clear else f"{name} ({job.comparison_id[:4]})"
+    return labels
+
+
+def _differing(job: JobRow, others: Collection[JobRow]) -> str:
+    """The settings of the training and its data that not all the others share, in words."""
+    words = {}
+    for group in ("data", "train"):
+        for name, value in job.settings.get(group, {}).items():
+            if any(other.setting(group, name) != value for other in others):
+                words[name] = f"{thousands(value)} steps" if name == "steps" else f"{name} {value}"
+    if "steps" in words:
+        words.pop("horizon", None)  # the same schedule, compressed into them
+    return ", ".join(words.values())
+
+
+def thousands(n: int) -> str:
+    """A number in words, thousands apart from 10 000 on: "8000", "150 000"."""
+    return f"{n:,}".replace(",", "\u00a0") if n >= 10_000 else str(n)
 
 
 def older(wanted: Sequence[JobRow], runs: pd.DataFrame) -> list[JobRow]:

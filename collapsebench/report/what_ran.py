@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from collapsebench.datasets import label as dataset_label
 from collapsebench.report.data import Comparison, ReportData
+from collapsebench.report.rows import thousands
 
 MOST_SEEDS = 5  # that are named; of more their number is said
 
@@ -35,5 +36,4 @@ def _seeds(seeds: Sequence[int]) -> str:
 
 
 def _listed(numbers: Iterable[int]) -> str:
-    """Numbers in words, thousands apart: "512, 150 000"."""
-    return ", ".join(f"{n:,}".replace(",", "\u00a0") if n >= 10_000 else str(n) for n in numbers)
+    return ", ".join(map(thousands, numbers))

@@ -396,3 +396,16 @@ def _paper_like():
         ("edvae", "cifar10", "mse", "test"): (2.97e-3, 3.0e-3, 3.03e-3),
         ("edvae", "cifar10", "gfd", "train"): (50.0, 52.0, 54.0),
     }
+
+
+def of_lengths(results, *steps, **made):
+    """One grid of trainings of several lengths, each with the whole schedule; the folder."""
+    lengths = [
+        MadeUp(results, train={"steps": n, "horizon": n, "ramp": 150_000}, **made) for n in steps
+    ]
+    for length in lengths:
+        length.write()
+    path = results / "grids" / f"{lengths[0].name}.json"
+    jobs = [job for length in lengths for job in length.jobs()]
+    store.write_json(path, json.loads(path.read_text()) | {"jobs": jobs})
+    return results

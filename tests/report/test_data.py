@@ -25,6 +25,21 @@ def test_rows_and_columns_are_ordered_users_first(data):
     assert [c.label for c in data.comparisons] == ["CIFAR10", "LSUN Church"]
 
 
+def test_columns_of_one_codebook_are_told_apart_by_what_differs(tmp_path):
+    made_up.of_lengths(tmp_path, 600, 16_000, methods=("edvae",))
+    labels = [c.label for c in ReportData("demo", tmp_path).comparisons]
+    assert labels == ["digits, 600 steps", "digits, 16\u00a0000 steps"]
+
+
+def test_in_focus_is_what_most_methods_have_finished(tmp_path):
+    made_up.of_lengths(tmp_path, 600, 1200, methods=("edvae", "dvae"))
+    assert ReportData("demo", tmp_path).focus[0].label == "digits, 600 steps"
+    for run in (tmp_path / "runs").glob("*.train.*"):
+        if tables.pq.read_table(run).to_pylist()[0]["steps"] == 600:
+            run.unlink()
+    assert ReportData("demo", tmp_path).focus[0].label == "digits, 1200 steps"
+
+
 def test_every_end_of_a_job_is_known(data):
     assert statuses(data, "edvae", "cifar10") == ["done"] * 3
     assert statuses(data, "dvae", "lsun_church") == ["diverged"] * 3

@@ -12,6 +12,7 @@ from collapsebench.report.views import (
     entropy,
     fig6_dim,
     fig6_size,
+    length,
     network,
     rank_frequency,
     rotation,
@@ -205,3 +206,17 @@ def test_words_as_settings_are_columns(tmp_path):
         str(table.rows[1].cells[0].main) == f"{np.mean(values):.1f} ± {np.std(values, ddof=1):.1f}"
     )
     assert "paper" not in table.part_names()
+
+
+def test_trainings_of_several_lengths_have_a_figure_over_steps_and_none_over_sizes(tmp_path):
+    made_up.of_lengths(
+        tmp_path, 600, 1200, methods=("fsq", "vq_vae"), sizes=((256, 16),), seeds=(42, 1),
+        values={("vq_vae", "digits", "relative_perplexity", "test"): (0.25, 0.75)},
+    )  # fmt: skip
+    data = ReportData("demo", tmp_path)
+    assert fig6_size.build(data) == []
+    assert fig6_dim.build(data) == []  # FSQ has D = 4 there, which nobody varied
+    (figure,) = length.build(data)
+    assert "600, 1200 steps" in figure.ran
+    said = [text for *_, text in figure.drawings[""].points]
+    assert "VQ-VAE · steps 1200: 50.0 ± 35.4 % (n = 2)" in said

@@ -34,6 +34,10 @@ def build(data: ReportData) -> list[Figure]:
         "join the codebooks of one method from small to large; dashed: the Pareto front of all but "
         "floors."
     )
+    if len({(c.dataset, c.codebook_size, c.code_dim) for c in data.comparisons}) < len(
+        data.comparisons
+    ):
+        caption = caption.replace("to large;", "to large, its trainings in the grid's order;")
     forms = {"": partial(_panels, data, cells)}
     caption += data.of_several
     errors = " or ".join(dict.fromkeys(data.error_of(d).bare for d in datasets))
