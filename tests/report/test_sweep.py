@@ -17,6 +17,7 @@ from collapsebench.report.views import (
     rank_frequency,
     rotation,
     tradeoff,
+    who_collapses,
 )
 from tests.report import made_up
 
@@ -220,3 +221,34 @@ def test_trainings_of_several_lengths_have_a_figure_over_steps_and_none_over_siz
     assert "600, 1200 steps" in figure.ran
     said = [text for *_, text in figure.drawings[""].points]
     assert "VQ-VAE · steps 1200: 50.0 ± 35.4 % (n = 2)" in said
+
+
+def test_who_collapses_orders_methods_and_marks_each_seed(tmp_path):
+    made_up.MadeUp(
+        tmp_path, methods=("edvae", "fsq", "dvae"), seeds=(42, 1), sizes=((256, 16),),
+        values={
+            ("edvae", "digits", "relative_perplexity", "test"): (0.25, 0.75),
+            ("fsq", "digits", "relative_perplexity", "test"): (0.625, 0.5),
+            ("dvae", "digits", "relative_perplexity", "test"): (0.9, 0.8),
+            ("edvae", "digits", "collapsed", "test"): (1.0, 0.0),
+            ("dvae", "digits", "collapsed", "test"): (0.0, 0.0),
+        },
+    ).write()  # fmt: skip
+    (figure,) = who_collapses.build(ReportData("demo", tmp_path))
+    canvas = figure.drawings[""]
+    names = [text.get_text() for text in canvas.axes[0].get_yticklabels()]
+    assert names == ["EdVAE", "FSQ (D = 4)", "dVAE"]  # from below, by the mean
+    points = [(x, y, text) for ax, _, x, y, text in canvas.points if ax is canvas.axes[0]]
+    assert points[:3] == [
+        (25.0, 0.0, "EdVAE · seed 42: 25.0 %"),
+        (75.0, 0.0, "EdVAE · seed 1: 75.0 %"),
+        (50.0, 1.0, "FSQ · seed 1: 50.0 %"),
+    ]
+    hollow = [line.get_xdata().tolist() for line in canvas.axes[0].get_lines()
+              if line.get_markerfacecolor() == style.PAPER]  # fmt: skip
+    assert hollow == [[25.0]]
+
+
+def test_one_method_has_nobody_to_collapse_beside(tmp_path):
+    made_up.MadeUp(tmp_path, methods=("edvae",)).write()
+    assert who_collapses.build(ReportData("demo", tmp_path)) == []

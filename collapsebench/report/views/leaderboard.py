@@ -23,7 +23,7 @@ from collapsebench.report.what_ran import what_ran
 
 title = "Leaderboard"
 section = sections.TABLES
-place = 10
+place = 11
 
 REACHED = ("relative_perplexity", "usage", *ERRORS)
 BESIDE = ("seeds", "quantizer, 1000 parameters", "ms a step", "notes", "-m")
