@@ -9,6 +9,7 @@ fixed (`datasets.mixed`).
 from __future__ import annotations
 
 import math
+import mmap
 import shutil
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -21,6 +22,7 @@ from collapsebench.settings import Data, UserError
 
 FEWEST = 10  # rows that can be split
 BLOCK = 2**22  # numbers looked at in one go
+KEPT = 1024  # rows in random order whose pages may stay
 
 
 class VectorSet(Dataset):
@@ -84,7 +86,19 @@ class Standardised:
         self.rows, self.mean, self.scale = rows, mean, scale
 
     def __getitem__(self, index: int) -> np.ndarray:
+        if index % KEPT == 0:
+            let_go(self.rows)
         return ((self.rows[index] - self.mean) / self.scale).astype(np.float32)
+
+
+def let_go(rows: np.ndarray) -> None:
+    """Drops the pages of a memory map, which are read again where they are asked for.
+
+    What was read counts as this process's memory until somebody needs the room, however large the
+    file.
+    """
+    if isinstance(rows.base, mmap.mmap) and hasattr(mmap, "MADV_DONTNEED"):
+        rows.base.madvise(mmap.MADV_DONTNEED)
 
 
 def splits(count: int) -> Mapping[str, np.ndarray]:
@@ -113,8 +127,9 @@ def spread(rows: np.ndarray, train: np.ndarray, where: str) -> tuple[np.ndarray,
             continue
         low, high = np.minimum(low, own.min(axis=0)), np.maximum(high, own.max(axis=0))
         with np.errstate(over="ignore", invalid="ignore"):  # said below
-            shift, total = own.mean(axis=0) - mean, count + len(own)
-            squares += ((own - own.mean(axis=0)) ** 2).sum(axis=0)
+            middle, total = own.mean(axis=0), count + len(own)
+            shift = middle - mean
+            squares += ((own - middle) ** 2).sum(axis=0)
             squares += shift**2 * count * len(own) / total  # Chan, Golub, LeVeque 1983
             mean, count = mean + shift * len(own) / total, total
     _refuse_constant(low == high, where)
@@ -131,6 +146,7 @@ def _blocks(rows: np.ndarray) -> Iterator[tuple[int, Any]]:
     step = max(1, BLOCK // max(1, rows[0].size))
     for start in range(0, len(rows), step):
         yield start, rows[start : start + step].astype(np.float64)
+        let_go(rows)
 
 
 def _refuse_too_large(shape: tuple[int, ...], folder: Path, where: str) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 
 from collapsebench.job import process, trial
 from collapsebench.job.order import Order
-from collapsebench.launch import devices, tasks
+from collapsebench.launch import devices, inputs, tasks
 from collapsebench.launch import launcher as launchers
 from collapsebench.launch.board import name
 from collapsebench.launch.launcher import Options
@@ -32,7 +32,7 @@ def run(choice: plans.Choice, results: Path, options: Options, argv: Sequence[st
     0: all there is to say is said; 1: something failed; 2: not started; 130: interrupted.
 
     Raises:
-        UserError: bad input, or data or weights that are missing.
+        UserError: bad input, or data that no job could use.
     """
     launcher = launchers.find(options.launcher, results)
     grid, jobs = choice.jobs()
@@ -48,6 +48,7 @@ def run(choice: plans.Choice, results: Path, options: Options, argv: Sequence[st
         return 0 if options.dry_run else 2
     if todo and not options.yes and plan.total_hours > plans.ASK_ABOVE_HOURS and not ask(plan):
         return 2
+    inputs.refuse_unusable([task.job for task in todo], order.data_root)
     for mistake in trial.mistakes([task.job for task in todo]):
         print(f"collapsebench: {mistake}", file=sys.stderr, flush=True)
     grids.write(results, record(grid, jobs, argv))

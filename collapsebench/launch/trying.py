@@ -15,8 +15,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from collapsebench import report, stats
-from collapsebench.datasets import IMAGES, data_root
-from collapsebench.launch import devices, start
+from collapsebench.datasets import data_root
+from collapsebench.launch import devices, inputs, start
 from collapsebench.launch.board import duration
 from collapsebench.launch.launcher import Options
 from collapsebench.plan import costs, registry
@@ -90,22 +90,16 @@ def with_data(source: str, choice: Choice) -> Choice:
 
 
 def looked_at(choice: Choice) -> None:
-    """Reads the data once, before anything is queued; refuses more codes than there are tokens."""
+    """Reads the data once, before anything is queued, and says what they are.
+
+    Raises:
+        UserError: images, or as ``inputs.looked_at``.
+    """
     _, jobs = choice.jobs()
     dataset, settings = costs.dataset(jobs[0]), jobs[0].group("data")
-    if dataset.form(settings).noun == IMAGES.noun:
+    if inputs.of_images(jobs[0]):
         raise UserError(f"{dataset.label} are images: collapsebench run -d {dataset.name}")
-    if line := dataset.missing(settings, data_root(choice.data_root)):
-        raise UserError(line)
-    loaded = dataset.load(settings, data_root(choice.data_root))
-    for job in jobs:
-        tokens = len(loaded.train) * (costs.positions(job, loaded.form.size) or 1)
-        if job.codebook_size > tokens:
-            raise UserError(
-                f"-K {job.codebook_size}: more codes than the {tokens:,} tokens of "
-                f"{len(loaded.train):,} train {loaded.form.noun}; choose a smaller codebook"
-            )
-    print(loaded.held)
+    print(inputs.looked_at(jobs, choice.data_root).held)
     for note in dataset.notes(settings, data_root(choice.data_root)):
         print(note)
 

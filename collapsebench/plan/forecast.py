@@ -191,7 +191,7 @@ def lacking(
 ) -> list[str]:
     """One line per dataset or weights file that missing stages need and that is not there."""
     needs = [(job, left) for job in jobs if (left := pending(job, done))]
-    read = {_data_of(job): job for job, _ in needs}
+    read = {data_of(job): job for job, _ in needs}
     lines = [
         costs.dataset(job).missing(job.group("data"), data_root(root)) for job in read.values()
     ]
@@ -206,7 +206,8 @@ def lacking(
     return list(dict.fromkeys(line for line in lines if line))
 
 
-def _data_of(job: Job) -> tuple[Any, ...]:
+def data_of(job: Job) -> tuple[Any, ...]:
+    """What jobs that read the same data share."""
     return (job.dataset, job.files.get("dataset"), *job.settings["data"].values())
 
 

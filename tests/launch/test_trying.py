@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from collapsebench.datasets import mixture
-from collapsebench.launch import trying
+from collapsebench.job.order import Order
+from collapsebench.launch import start, trying
 from collapsebench.launch.launcher import Options
 from collapsebench.plan.forecast import Choice
 from collapsebench.report.data import ReportData
@@ -125,16 +126,34 @@ def test_more_codes_than_tokens_and_images_are_refused(planted):
         trying.looked_at(trying.with_data("digits", Choice(data_root=root)))
 
 
-def test_bad_data_are_said_before_anything_is_queued(tmp_path):
-    rows = np.random.default_rng(0).normal(size=(50, 3))
-    rows[7, 1] = np.inf
-    np.save(tmp_path / "bad.npy", rows)
-    choice = Choice(codebook_sizes=(16,), data_root=tmp_path / "data")
-    trial = trying.Trial(str(tmp_path / "bad.npy"), choice, None, tmp_path / "r", tmp_path / "out")
-    with pytest.raises(
-        UserError, match=r"bad\.npy: row 7, column 1 \(counted from 0\) is inf; every"
-    ):
-        trying.run(trial, Options(yes=True))
+ROWS = np.random.default_rng(0).normal(size=(50, 3))
+
+
+@pytest.mark.parametrize(
+    ("array", "said"),
+    [
+        (np.where(np.arange(150).reshape(50, 3) == 22, np.nan, ROWS), "row 7, column 1 .* is nan"),
+        (np.where(np.arange(150).reshape(50, 3) == 22, -np.inf, ROWS), "row 7, .* is -inf"),
+        (np.full((50, 3), 0.5), "3 columns, column 0 .* the first, are constant"),
+        (ROWS.astype(str), "holds <U32, not numbers"),
+        (ROWS.astype(object), "cannot be read as .npy|holds Python objects"),
+        (ROWS[:1], "1 rows; at least 10 are needed"),
+        (ROWS, "-K 64: more codes than the 41 tokens of 41 train vectors"),
+    ],
+    ids=["nan", "inf", "constant", "text", "objects", "one row", "K above N"],
+)
+def test_data_that_no_job_could_use_are_refused_by_run_as_by_try(tmp_path, array, said):
+    path = tmp_path / "rows.npy"
+    np.save(path, array)
+    choice = Choice(methods=("vq_vae",), codebook_sizes=(64,), data_root=tmp_path / "data")
+    options = Options(order=Order(data_root=tmp_path / "data"), yes=True)
+    trial = trying.Trial(str(path), choice, None, tmp_path / "r", tmp_path / "out")
+    with pytest.raises(UserError, match=said) as tried:
+        trying.run(trial, options)
+    with pytest.raises(UserError) as run:
+        start.run(trying.with_data(str(path), choice), tmp_path / "r", options, ["collapsebench"])
+    assert str(run.value) == str(tried.value)
+    assert "\n" not in str(run.value)
     assert not (tmp_path / "r").exists()
 
 
