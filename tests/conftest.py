@@ -33,6 +33,7 @@ TINY = {
 # A thread for each test worker and each process that a test starts: two that share two cores with
 # two threads each wait for one another longer than they compute.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # a process need not compile the package again
 torch.set_num_threads(1)
 
 FEW = str(Path(__file__).with_name("few_digits.py"))

@@ -5,8 +5,9 @@ from pathlib import Path
 import pytest
 
 from collapsebench.author import promises
-from collapsebench.job import trial
+from collapsebench.job import apart, trial
 from collapsebench.plan import registry
+from tests.launch.jobs_at_work import CONTEXT
 
 RIGHT = Path(__file__).with_name("own_method.py").read_text()
 LOOKUP = "        z_q = self.embed(tokens)\n"
@@ -68,7 +69,8 @@ def test_mistake_is_a_sentence_with_the_authors_line_and_the_rest_goes_on(writte
 @pytest.mark.parametrize(
     "name", ["float_tokens", "wrong_shape", "loss_per_image", "returns_nothing", "no_loss"]
 )
-def test_run_tries_one_forward_before_anything_is_queued(tiny_job, written, name):
+def test_run_tries_one_forward_before_anything_is_queued(tiny_job, written, monkeypatch, name):
+    monkeypatch.setattr(apart.multiprocessing, "get_context", lambda method: CONTEXT)
     path, sentence, line = written(name)
     job = tiny_job(method=path)
     sentence = sentence.replace("(4,)", "(2,)")

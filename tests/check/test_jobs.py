@@ -1,12 +1,15 @@
 """Whole jobs of level 1: what they notice, one planted fault at a time."""
 
 import shutil
+import tempfile
+from contextlib import nullcontext
 
 import numpy as np
 import pytest
 
 from collapsebench.check import jobs
 from collapsebench.check.records import compare
+from collapsebench.check.run import Request, check
 from collapsebench.results import baselines, tables
 from collapsebench.results.folder import ROWS
 from collapsebench.settings import STAGES
@@ -14,12 +17,17 @@ from tests.check.planting import listed, plant
 
 
 @pytest.fixture(scope="module")
-def finished(tmp_path_factory):
-    """A folder with the jobs of level 1, done."""
+def computed(tmp_path_factory):
+    """A folder with the jobs of level 1, done, and the records of them."""
     folder = tmp_path_factory.mktemp("level1")
-    for workspace in jobs.queued(folder).values():
-        jobs.work(workspace)
-    return folder
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(tempfile, "TemporaryDirectory", lambda: nullcontext(folder))
+        return folder, jobs.computed()
+
+
+@pytest.fixture(scope="module")
+def finished(computed):
+    return computed[0]
 
 
 @pytest.fixture
@@ -43,6 +51,14 @@ def again(finished, tmp_path):
         return finding
 
     return run
+
+
+def test_an_unchanged_package_passes_levels_0_and_1(computed, monkeypatch, tmp_path):
+    monkeypatch.setattr(jobs, "computed", lambda: computed[1])
+    found = check((0, 1), Request("ci", tmp_path))
+    assert [f for f in found if f.verdict != "ok"] == []
+    assert {"edvae", "fidelity", "prior", "last temperature"} <= {f.subject for f in found}
+    assert {"score, seed 1773", "encode, other choices"} <= {f.subject for f in found}
 
 
 def test_a_stage_done_again_is_ok(again):

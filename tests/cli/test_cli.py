@@ -8,6 +8,8 @@ import time
 
 import pytest
 
+from collapsebench.author.lint import isolated
+from collapsebench.author.lint.findings import Findings
 from collapsebench.cli import main
 from collapsebench.results import tables
 from tests.conftest import tiny_grid
@@ -42,14 +44,8 @@ def call(folder, capfd, monkeypatch):
     return run
 
 
-def outside(*arguments):
-    """The same in a process of its own."""
-    command = [sys.executable, "-m", "collapsebench", *arguments]
-    return subprocess.run(command, capture_output=True, text=True)
-
-
 def test_a_grid_runs_once_and_then_has_nothing_to_do(call, tmp_path):
-    first = outside("run", "--grid", "tiny.toml")
+    first = call("run", "--grid", "tiny.toml")
     assert first.returncode == 0, first.stdout + first.stderr
     assert "tiny: 2 of 2 jobs complete" in first.stdout
     assert len(tables.read(tmp_path / "results", "runs")) == 4
@@ -103,7 +99,8 @@ def test_a_new_method_keeps_the_contract(call):
     assert "my_vq.py exists" in again.stderr
 
 
-def test_a_broken_promise_is_said_to_the_author(call, tmp_path):
+def test_a_broken_promise_is_said_to_the_author(call, tmp_path, monkeypatch):
+    monkeypatch.setattr(isolated, "lint", lambda request: Findings(request.word, ()))
     call("new-method", "my_vq")
     path = tmp_path / "my_vq.py"
     path.write_text(path.read_text().replace("ops.straight_through(z_e, z_q)", "z_e + 1"))

@@ -1,5 +1,4 @@
 import json
-import subprocess
 import sys
 
 import numpy as np
@@ -8,6 +7,7 @@ import torch
 from PIL import Image
 from prdc import compute_prdc
 from scipy import linalg
+from torch_fidelity.fidelity import main
 from torch_fidelity.metric_prc import prc_features_to_metric
 
 from collapsebench.fidelity import (
@@ -75,17 +75,19 @@ def test_the_order_does_not_matter_and_statistics_do_for_features(gaussians):
     assert frechet_distance(statistics(real), fake) == distance
 
 
-def fidelity_command(folders, *options: str) -> dict[str, float]:
+@pytest.fixture
+def fidelity_command(monkeypatch, capsys):
     """What torch-fidelity's own command line prints for two folders of PNG files."""
-    program = "import collapsebench.fidelity; from torch_fidelity.fidelity import main; main()"
-    inputs = ["--input1", folders[1], "--input2", folders[0]]
-    done = subprocess.run(
-        [sys.executable, "-c", program, *inputs, "--cpu", "--json", "--silent", *options],
-        check=True,
-        capture_output=True,
-        text=True,
-    )
-    return json.loads(done.stdout)
+
+    def call(folders, *options: str) -> dict[str, float]:
+        inputs = ["--input1", folders[1], "--input2", folders[0]]
+        words = ["fidelity", *inputs, "--cpu", "--json", "--silent", "--save-cpu-ram", *options]
+        monkeypatch.setattr(sys, "argv", words)
+        capsys.readouterr()
+        main()
+        return json.loads(capsys.readouterr().out)
+
+    return call
 
 
 def save_pngs(images, folder):
@@ -95,7 +97,7 @@ def save_pngs(images, folder):
     return str(folder)
 
 
-def test_numbers_equal_torch_fidelity_command_line(randconv, crops, tmp_path):
+def test_numbers_equal_torch_fidelity_command_line(randconv, crops, fidelity_command, tmp_path):
     real, fake = crops(80, 0), crops(80, 1)
     folders = save_pngs(real, tmp_path / "real"), save_pngs(fake, tmp_path / "fake")
     printed = fidelity_command(
@@ -110,7 +112,9 @@ def test_numbers_equal_torch_fidelity_command_line(randconv, crops, tmp_path):
 
 
 @pytest.mark.slow
-def test_inception_distance_equals_torch_fidelity_command_line(crops, random_inception, tmp_path):
+def test_inception_distance_equals_torch_fidelity_command_line(
+    crops, random_inception, fidelity_command, tmp_path
+):
     real, fake = crops(24, 0), 255 - crops(24, 1)
     folders = save_pngs(real, tmp_path / "real"), save_pngs(fake, tmp_path / "fake")
     printed = fidelity_command(

@@ -9,12 +9,13 @@ import time
 
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
 from collapsebench import CodebookMonitor, inspect, metrics
+from collapsebench.cli import app
 from collapsebench.inspect import diagnosis, remedies
 from collapsebench.results import tables
 from collapsebench.settings import UserError
-from tests.commands import call
 
 
 @pytest.fixture
@@ -88,15 +89,12 @@ def test_inspect_reads_a_history(fallen):
         inspect.inspect(fallen, 8)
 
 
-def test_the_commands_print_it(fallen, tmp_path):
+def test_the_commands_print_it(fallen, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     np.save(tmp_path / "tokens.npy", np.array([[0] * 9 + [1] * 3] * 40))
-    said = call(
-        [
-            f"diagnose {fallen}", f"diagnose {fallen} --json",
-            f"inspect {fallen} --to html", "inspect tokens.npy -K 4 --to html",
-        ],
-        tmp_path,
-    )  # fmt: skip
+    lines = [f"diagnose {fallen}", f"diagnose {fallen} --json"]
+    lines += [f"inspect {fallen} --to html", "inspect tokens.npy -K 4 --to html"]
+    said = [CliRunner().invoke(app, line.split()).output for line in lines]
     assert "domination: one code has 100 % of all tokens" in said[0]
     assert json.loads(said[1])[0]["findings"][0]["cause"] == "domination"
     page = (tmp_path / "inspection" / "codes.html").read_text()

@@ -16,7 +16,7 @@ from collapsebench.results import claims, tables
 from tests.conftest import ALL, FEW
 from tests.launch.jobs_at_work import assert_committed_once, ended, numbers, start
 
-LONGER = {"train.steps": 150, "prior.epochs": 4}
+LONGER = {"train.steps": 60, "prior.epochs": 2}
 
 
 @pytest.fixture(scope="module")
@@ -53,12 +53,12 @@ def left(results):
 
 
 def kill_often(folder, data_root, kills, seed):
-    """Starts a job again and again, kills it within a second or so, and lets the last one end."""
+    """Starts a job again and again, kills it within a second, and lets the last one end."""
     moments = random.Random(seed)
     done = 0
     while done < kills:
         process = start(folder, data_root, checkpoint_s=0.05)
-        process.join(moments.uniform(0.05, 1.5))
+        process.join(moments.uniform(0.05, 0.8))
         if process.exitcode is None:
             os.kill(process.pid, signal.SIGKILL)
             done += 1
@@ -96,7 +96,7 @@ def test_sigterm_ends_a_job_with_its_checkpoint_and_it_goes_on(whole, tmp_path, 
     reference, job = whole
     folder = job.queue(tmp_path)
     process = start(folder, data_root)
-    while "train 37/150" not in log(folder):
+    while "train 15/60" not in log(folder):
         time.sleep(0.01)
     os.kill(process.pid, signal.SIGTERM)
     assert ended(process) == EXIT_CODES["interrupted"]

@@ -1,20 +1,25 @@
-"""Jobs in processes that start in no time: a server that has loaded torch forks them."""
+"""Jobs and commands in processes that start in no time: forked by a server with torch loaded."""
 
 from __future__ import annotations
 
 import multiprocessing
 import os
+import sys
+import time
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 import pandas as pd
 
+from collapsebench import cli
 from collapsebench.job.order import Order
 from collapsebench.job.process import main
 from collapsebench.results import tables
 
 CONTEXT = multiprocessing.get_context("forkserver")
-CONTEXT.set_forkserver_preload(["collapsebench.job.runner", "collapsebench.methods.vq_vae"])
+CONTEXT.set_forkserver_preload(
+    ["collapsebench.job.runner", "collapsebench.methods.vq_vae", "collapsebench.fidelity"]
+)
 
 
 def start(folder: Path, data_root: Path, **order: float) -> BaseProcess:
@@ -26,15 +31,52 @@ def start(folder: Path, data_root: Path, **order: float) -> BaseProcess:
 
 
 def _main(folder: Path) -> None:
-    log = os.open(folder / "log.txt", os.O_CREAT | os.O_WRONLY | os.O_APPEND)
-    os.dup2(log, 1)
-    os.dup2(log, 2)
+    _print_to(folder / "log.txt")
     raise SystemExit(main(folder))
+
+
+def _print_to(path: Path) -> None:
+    file = os.open(path, os.O_CREAT | os.O_WRONLY | os.O_APPEND)
+    os.dup2(file, 1)
+    os.dup2(file, 2)
+
+
+class Command:
+    """A command as a person starts it in ``folder``, in a process of its own."""
+
+    def __init__(self, words: tuple[str, ...], folder: Path, environment: dict[str, str]):
+        self.output = folder / f"said-{time.monotonic_ns()}.txt"
+        arguments = (words, folder, environment, self.output)
+        self.process = CONTEXT.Process(target=_command, args=arguments)
+        self.process.start()
+
+    def said(self) -> str:
+        """All that it printed, once it has ended."""
+        ended(self.process)
+        return self.output.read_text()
+
+    @property
+    def returncode(self) -> int | None:
+        return self.process.exitcode
+
+    def send_signal(self, number: int) -> None:
+        assert self.process.pid is not None
+        os.kill(self.process.pid, number)
+
+
+def _command(
+    words: tuple[str, ...], folder: Path, environment: dict[str, str], output: Path
+) -> None:
+    os.chdir(folder)
+    os.environ |= environment
+    _print_to(output)
+    sys.argv = ["collapsebench", *words]
+    cli.main()
 
 
 def ended(process: BaseProcess) -> int:
     """Its exit code."""
-    process.join(120)
+    process.join(240)
     assert process.exitcode is not None
     return process.exitcode
 

@@ -16,27 +16,20 @@ import pytest
 
 from collapsebench.results import tables
 from tests.conftest import tiny_grid
-from tests.launch.jobs_at_work import assert_committed_once
+from tests.launch.jobs_at_work import Command, assert_committed_once
 
 
 @pytest.fixture
 def begin(tmp_path, data_root):
     """``begin("run", "-g", "tiny.toml")`` -> the started process, in a folder of its own."""
-    (tmp_path / "tiny.toml").write_text(tiny_grid("continuous"))
-    environment = os.environ | {"COLLAPSEBENCH_DATA": str(data_root), "COLUMNS": "200"}
-
-    def start(*arguments):
-        return subprocess.Popen(
-            [sys.executable, "-m", "collapsebench", *arguments], cwd=tmp_path, env=environment,
-            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-        )  # fmt: skip
-
-    return start
+    (tmp_path / "tiny.toml").write_text(tiny_grid("continuous", steps=8))
+    environment = {"COLLAPSEBENCH_DATA": str(data_root), "COLUMNS": "200"}
+    return lambda *words: Command(words, tmp_path, environment)
 
 
 def test_two_runs_on_one_folder_share_the_work(begin, tmp_path):
     runs = [begin("run", "-g", "tiny.toml", "-j", "1") for _ in range(2)]
-    said = [run.communicate(timeout=240)[0] for run in runs]
+    said = [run.said() for run in runs]
     assert [run.returncode for run in runs] == [0, 0], said
     assert all("tiny: 2 of 2 jobs complete" in text for text in said)
     rows = tables.read(tmp_path / "results", "runs")
@@ -47,7 +40,7 @@ def test_two_runs_on_one_folder_share_the_work(begin, tmp_path):
 def test_a_killed_job_is_tried_again(begin, tmp_path):
     run = begin("run", "-g", "tiny.toml", "-j", "1", "-m", "vq_vae")
     os.kill(holder(tmp_path)["pid"], signal.SIGKILL)
-    said = run.communicate(timeout=240)[0]
+    said = run.said()
     assert run.returncode == 0, said
     assert "error, will be tried again" in said
     rows = tables.read(tmp_path / "results", "runs").set_index("status")
@@ -56,12 +49,12 @@ def test_a_killed_job_is_tried_again(begin, tmp_path):
 
 
 def test_a_process_that_ends_without_a_result_has_failed(begin, tmp_path):
-    begin("new-method", "my_vq").communicate(timeout=60)
+    begin("new-method", "my_vq").said()
     path = tmp_path / "my_vq.py"
     ends = "import os\n        os._exit(0)\n        tokens = "
     path.write_text(path.read_text().replace("tokens = ", ends, 1))
     run = begin("run", "-g", "tiny.toml", "-j", "1", "-m", "my_vq.py")
-    said = run.communicate(timeout=240)[0]
+    said = run.said()
     assert run.returncode == 1, said
     (row,) = tables.read(tmp_path / "results", "runs").to_dict("records")
     assert (row["stage"], row["status"]) == ("train", "error")
@@ -73,11 +66,11 @@ def test_ctrl_c_once_ends_gently_and_the_next_run_goes_on(begin, tmp_path):
     run = begin("run", "-g", "tiny.toml", "-j", "1")
     holder(tmp_path)
     run.send_signal(signal.SIGINT)
-    said = run.communicate(timeout=240)[0]
+    said = run.said()
     assert run.returncode == 130, said
     assert "run the same command again to go on" in said
     again = begin("run", "-g", "tiny.toml", "-j", "1")
-    assert "tiny: 2 of 2 jobs complete" in again.communicate(timeout=240)[0]
+    assert "tiny: 2 of 2 jobs complete" in again.said()
     assert_committed_once(tmp_path / "results")
 
 
@@ -85,15 +78,15 @@ def test_what_waits_is_not_started_once_its_grid_is_cancelled(begin, tmp_path):
     run = begin("run", "-g", "tiny.toml", "-j", "1", "-m", "vq_vae", "--seeds", "4",
                 "--set", "train.steps=100000")  # fmt: skip
     holder(tmp_path)
-    said = begin("cancel", "-g", "tiny").communicate(timeout=60)[0]
+    said = begin("cancel", "-g", "tiny").said()
     assert re.fullmatch(r"cancelled [0-9a-f]{16}\n3 others will not be started\n", said)
-    said = run.communicate(timeout=240)[0]
+    said = run.said()
     assert run.returncode == 1, said
     assert said.count("\ncancelled: ") == 1
     assert "tiny: 0 of 4 jobs complete" in said
     rows = tables.read(tmp_path / "results", "runs")
     assert list(rows["status"]) == ["cancelled"]
-    said = begin("cancel", "-g", "tiny").communicate(timeout=60)[0]
+    said = begin("cancel", "-g", "tiny").said()
     assert said == "collapsebench: none of these jobs is running or queued\n"
 
 
@@ -104,9 +97,9 @@ def test_one_job_that_waits_is_not_started_and_the_others_are(begin, tmp_path):
     holder(tmp_path)
     (grid,) = (tmp_path / "results" / "grids").iterdir()
     last = json.loads(grid.read_text())["jobs"][-1]["job_id"]
-    said = begin("cancel", last[:8]).communicate(timeout=60)[0]
+    said = begin("cancel", last[:8]).said()
     assert said == "1 other will not be started\n"
-    assert "tiny: 2 of 3 jobs complete" in run.communicate(timeout=240)[0]
+    assert "tiny: 2 of 3 jobs complete" in run.said()
     assert last not in set(tables.read(tmp_path / "results", "runs")["job_id"])
 
 
@@ -151,10 +144,15 @@ def drain(terminal):
 
 
 @pytest.mark.slow
-def test_nohup_is_heard(begin, tmp_path):
+def test_nohup_is_heard(tmp_path, data_root):
+    (tmp_path / "tiny.toml").write_text(tiny_grid("continuous"))
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # what a child inherits
     try:
-        run = begin("run", "-g", "tiny.toml", "-j", "1")
+        run = subprocess.Popen(
+            [sys.executable, "-m", "collapsebench", "run", "-g", "tiny.toml", "-j", "1"],
+            cwd=tmp_path, env=os.environ | {"COLLAPSEBENCH_DATA": str(data_root)},
+            stdout=subprocess.PIPE, text=True,
+        )  # fmt: skip
     finally:
         signal.signal(signal.SIGHUP, before)
     holder(tmp_path)
@@ -166,17 +164,17 @@ def test_nohup_is_heard(begin, tmp_path):
 def test_a_cancelled_job_fails_is_retried_and_its_log_is_shown(begin, tmp_path):
     run = begin("run", "-g", "tiny.toml", "-j", "1", "-m", "vq_vae", "--set", "train.steps=100000")
     pid = holder(tmp_path)["pid"]
-    assert begin("cancel", "-g", "tiny").communicate(timeout=60)[0].startswith("cancelled ")
-    said = run.communicate(timeout=240)[0]
+    assert begin("cancel", "-g", "tiny").said().startswith("cancelled ")
+    said = run.said()
     assert run.returncode == 1, said
     assert "cancelled: VQ-VAE" in said
     (folder,) = (tmp_path / "results" / "jobs").iterdir()
-    state = json.loads(begin("status", "--json").communicate(timeout=60)[0])
+    state = json.loads(begin("status", "--json").said())
     assert state[0]["status"] == "cancelled"
-    assert "train begins" in begin("logs", folder.name[:6]).communicate(timeout=60)[0]
+    assert "train begins" in begin("logs", folder.name[:6]).said()
     retried = begin("retry", "--failed", "-j", "1")
     os.kill(holder(tmp_path, pid)["pid"], signal.SIGTERM)
-    assert retried.communicate(timeout=240)[0]
+    assert retried.said()
     assert retried.returncode == 130
 
 

@@ -20,8 +20,11 @@ class Heard:
         tab.on("request", lambda request: self.requests.append(request.url))
 
 
-@pytest.fixture(params=[(1280, "light"), (390, "dark")], ids=["desk-light", "phone-dark"])
+@pytest.fixture(
+    scope="module", params=[(1280, "light"), (390, "dark")], ids=["desk-light", "phone-dark"]
+)
 def tab(browser, page, request):
+    """The page as it was loaded once; each test touches a block that no other looks at."""
     width, scheme = request.param
     context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme)
     context.grant_permissions(["clipboard-read", "clipboard-write"])
@@ -123,9 +126,9 @@ def test_every_control_can_be_reached_by_keyboard(tab):
     assert unreachable == 0
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def many(browser, zoo_page):
-    """The page of many methods, on a desk."""
+    """The page of many methods, on a desk; each test leaves it as it was."""
     context = browser.new_context(viewport={"width": 1280, "height": 900})
     found = context.new_page()
     found.heard = Heard(found)
@@ -174,18 +177,27 @@ def test_sorting_ranks_across_groups_and_ends_as_it_began(many):
 
 
 def test_a_folded_group_stays_out_of_a_ranking(many):
-    many.locator("#table2 .fold").last.click()
-    many.locator("#table2 th .sort").first.click()
+    before = shown(many)
+    fold, sort = many.locator("#table2 .fold").last, many.locator("#table2 th .sort").first
+    fold.click()
+    sort.click()
     assert len(shown(many)) == 22
     assert "random codes" not in shown(many)
+    sort.click()
+    sort.click()
+    fold.click()
+    assert shown(many) == before
 
 
 def test_a_name_at_the_end_of_a_line_isolates_it(many):
     svg = many.locator("#fig6_size .drawing svg").first
-    svg.locator('[data-legend="ibq"][role="button"]').first.click()
+    entry = svg.locator('[data-legend="ibq"][role="button"]').first
     faded = "e => getComputedStyle(e).opacity"
+    entry.click()
     assert svg.locator('[data-series="ibq"]').first.evaluate(faded) == "1"
     assert float(svg.locator('[data-series="edvae"]').first.evaluate(faded)) < 0.2
+    entry.click()
+    assert svg.locator('[data-series="edvae"]').first.evaluate(faded) == "1"
 
 
 def test_details_of_the_users_method_open(many):
@@ -194,6 +206,8 @@ def test_details_of_the_users_method_open(many):
     many.locator("summary").first.click()
     assert details.is_visible()
     assert many.locator("#your-method-perplexity-matrix .good").count() > 5
+    many.locator("summary").first.click()
+    assert not details.is_visible()
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -246,3 +260,4 @@ def test_no_heading_is_left_alone_at_the_end_of_a_printed_page(many):
     assert many.evaluate(style.format("#table2 tbody tr:not(.group)", "breakInside")) == "avoid"
     assert many.evaluate(style.format("#table2", "breakInside")) == "auto"
     assert many.evaluate(style.format("figure", "breakInside")) == "avoid"
+    many.emulate_media(media="screen")

@@ -50,7 +50,7 @@ def test_bold_is_what_was_shown(cells):
 
 
 def test_the_page_says_the_same(results, tmp_path):
-    text = report.build("demo", results, tmp_path).read_text()
+    text = report.build("demo", results, tmp_path, to=["html"]).read_text()
     for value, sign in (("10.69", True), ("3.80", True), ("3.54", False), ("50.50", False)):
         cells = re.findall(rf'<div class="top">((?:(?!<div).)*?data-part="measured">{value}<?)',
                            text)  # fmt: skip
