@@ -11,8 +11,10 @@ import pytest
 from collapsebench.author.lint import isolated
 from collapsebench.author.lint.findings import Findings
 from collapsebench.cli import main
+from collapsebench.launch.launchers import local
 from collapsebench.results import tables
 from tests.conftest import tiny_grid
+from tests.launch.jobs_at_work import spawn
 
 
 @pytest.fixture
@@ -64,7 +66,10 @@ def test_a_grid_runs_once_and_then_has_nothing_to_do(call, tmp_path):
     assert (tmp_path / "all.csv").read_text().startswith("schema_version,job_id")
 
 
-def test_a_failing_user_method_is_reported_with_its_log_and_exit_code_1(call, tmp_path):
+def test_a_failing_user_method_is_reported_with_its_log_and_exit_code_1(
+    call, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(local, "spawn", spawn)
     assert call("new-method", "my_vq").returncode == 0
     path = tmp_path / "my_vq.py"
     path.write_text(path.read_text().replace("channels_last(z_e)", "channels_last(z_f)"))

@@ -1,6 +1,7 @@
 """Vectors and sequences of anybody's file: splits, standardising, what is refused."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -9,7 +10,7 @@ import pytest
 import torch
 from safetensors.numpy import save_file
 
-from collapsebench.datasets import _vectors, form_of, mixture
+from collapsebench.datasets import _vectors, form_of, mixed, mixture
 from collapsebench.datasets.digit_vectors import DigitVectors
 from collapsebench.datasets.mixture import Mixture
 from collapsebench.datasets.vectors import VectorFile
@@ -56,6 +57,30 @@ def test_statistics_of_blocks_are_those_of_the_whole(tmp_path, monkeypatch):
     assert blocks.form.mean == pytest.approx(whole.form.mean)
     assert np.allclose(whole.train.mean(axis=(0, 1)), 0, atol=1e-6)
     assert np.allclose(blocks.train.std(axis=(0, 1)), 1, atol=1e-6)
+
+
+@pytest.mark.skipif(not Path("/proc/self/smaps").exists(), reason="no /proc here")
+def test_a_file_larger_than_the_memory_is_read_a_part_at_a_time(tmp_path, monkeypatch):
+    monkeypatch.setattr(_vectors, "BLOCK", 2**17)  # half a megabyte
+    monkeypatch.setattr(_vectors, "KEPT", 1)
+    path, seen = tmp_path / "rows.npy", []
+    np.save(path, RNG.normal(size=(400, 4096)).astype(np.float32))
+    rows = np.load(path, mmap_mode="r")
+    monkeypatch.setattr(_vectors, "_refuse_not_finite", lambda *_: seen.append(resident(path)))
+    mean, scale = _vectors.spread(rows, np.arange(400), "here")
+    standard = _vectors.Standardised(rows, mean, scale)
+    for count, index in enumerate(mixed(400).tolist()):
+        standard[index]
+        if count % 25 == 0:
+            seen.append(resident(path))
+    assert max(seen) > 0
+    assert max(seen) < path.stat().st_size / 2
+
+
+def resident(path):
+    """Bytes of a mapped file that are in this process's memory now."""
+    _, _, text = Path("/proc/self/smaps").read_text().partition(str(path))
+    return 1024 * int(text.partition("Rss:")[2].split()[0])
 
 
 def test_every_format_holds_the_same_rows(tmp_path):

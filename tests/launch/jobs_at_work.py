@@ -6,6 +6,7 @@ import multiprocessing
 import os
 import sys
 import time
+from collections.abc import Callable
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
@@ -14,24 +15,29 @@ import pandas as pd
 from collapsebench import cli
 from collapsebench.job.order import Order
 from collapsebench.job.process import main
+from collapsebench.launch.launchers import local
 from collapsebench.results import tables
+from collapsebench.results.folder import LOG
 
 CONTEXT = multiprocessing.get_context("forkserver")
 CONTEXT.set_forkserver_preload(
-    ["collapsebench.job.runner", "collapsebench.methods.vq_vae", "collapsebench.fidelity"]
-)
+    ["collapsebench.job.runner", "collapsebench.methods.vq_vae", "collapsebench.fidelity",
+     "collapsebench.launch.start", "torch._dynamo"]  # the last is what an optimizer loads
+)  # fmt: skip
 
 
 def start(folder: Path, data_root: Path, **order: float) -> BaseProcess:
     """A process of its own that runs a job on one thread, and as ``order`` says."""
     Order(threads=1, data_root=data_root, **order).write(folder)
-    process = CONTEXT.Process(target=_main, args=(folder,))
+    process = CONTEXT.Process(target=_job, args=(folder, {}))
     process.start()
     return process
 
 
-def _main(folder: Path) -> None:
-    _print_to(folder / "log.txt")
+def _job(folder: Path, environment: dict[str, str]) -> None:
+    os.setsid()
+    os.environ |= environment
+    _print_to(folder / LOG)
     raise SystemExit(main(folder))
 
 
@@ -41,27 +47,43 @@ def _print_to(path: Path) -> None:
     os.dup2(file, 2)
 
 
-class Command:
-    """A command as a person starts it in ``folder``, in a process of its own."""
+class Forked:
+    """A process with what its launcher asks of one that ``subprocess`` started."""
 
-    def __init__(self, words: tuple[str, ...], folder: Path, environment: dict[str, str]):
-        self.output = folder / f"said-{time.monotonic_ns()}.txt"
-        arguments = (words, folder, environment, self.output)
-        self.process = CONTEXT.Process(target=_command, args=arguments)
+    def __init__(self, target: Callable[..., None], *arguments: object):
+        self.process = CONTEXT.Process(target=target, args=arguments)
         self.process.start()
-
-    def said(self) -> str:
-        """All that it printed, once it has ended."""
-        ended(self.process)
-        return self.output.read_text()
+        assert self.process.pid is not None
+        self.pid, self.kill = self.process.pid, self.process.kill
 
     @property
     def returncode(self) -> int | None:
         return self.process.exitcode
 
+    def poll(self) -> int | None:
+        return self.returncode
+
     def send_signal(self, number: int) -> None:
-        assert self.process.pid is not None
-        os.kill(self.process.pid, number)
+        os.kill(self.pid, number)
+
+
+def spawn(folder: Path, order: Order, environment: dict[str, str]) -> Forked:
+    """``process.spawn`` by the server."""
+    order.write(folder)
+    return Forked(_job, folder, environment)
+
+
+class Command(Forked):
+    """A command as a person starts it in ``folder``; its jobs are forked, too."""
+
+    def __init__(self, words: tuple[str, ...], folder: Path, environment: dict[str, str]):
+        self.output = folder / f"said-{time.monotonic_ns()}.txt"
+        super().__init__(_command, words, folder, environment, self.output)
+
+    def said(self) -> str:
+        """All that it printed, once it has ended."""
+        ended(self.process)
+        return self.output.read_text()
 
 
 def _command(
@@ -71,6 +93,7 @@ def _command(
     os.environ |= environment
     _print_to(output)
     sys.argv = ["collapsebench", *words]
+    local.spawn = spawn
     cli.main()
 
 
