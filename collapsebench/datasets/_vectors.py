@@ -22,7 +22,7 @@ from collapsebench.settings import Data, UserError
 
 FEWEST = 10  # rows that can be split
 BLOCK = 2**22  # numbers looked at in one go
-KEPT = 1024  # rows in random order whose pages may stay
+KEPT = 64  # rows in random order whose pages may stay, each up to 2 MB with its neighbours
 
 
 class VectorSet(Dataset):

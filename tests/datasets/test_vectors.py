@@ -61,17 +61,17 @@ def test_statistics_of_blocks_are_those_of_the_whole(tmp_path, monkeypatch):
 
 @pytest.mark.skipif(not Path("/proc/self/smaps").exists(), reason="no /proc here")
 def test_a_file_larger_than_the_memory_is_read_a_part_at_a_time(tmp_path, monkeypatch):
-    monkeypatch.setattr(_vectors, "BLOCK", 2**17)  # half a megabyte
+    monkeypatch.setattr(_vectors, "BLOCK", 2**19)  # 2 MB of 33
     monkeypatch.setattr(_vectors, "KEPT", 1)
     path, seen = tmp_path / "rows.npy", []
-    np.save(path, RNG.normal(size=(400, 4096)).astype(np.float32))
+    np.save(path, RNG.normal(size=(2000, 4096)).astype(np.float32))
     rows = np.load(path, mmap_mode="r")
     monkeypatch.setattr(_vectors, "_refuse_not_finite", lambda *_: seen.append(resident(path)))
-    mean, scale = _vectors.spread(rows, np.arange(400), "here")
+    mean, scale = _vectors.spread(rows, np.arange(2000), "here")
     standard = _vectors.Standardised(rows, mean, scale)
-    for count, index in enumerate(mixed(400).tolist()):
+    for count, index in enumerate(mixed(2000).tolist()):
         standard[index]
-        if count % 25 == 0:
+        if count % 100 == 0:
             seen.append(resident(path))
     assert max(seen) > 0
     assert max(seen) < path.stat().st_size / 2
