@@ -18,12 +18,19 @@ from collapsebench.results.status import find, status
 from collapsebench.settings import UserError, console, did_you_mean
 
 WATCH_S = 1.0
+MOST_ROWS = 200  # of a printed table
 COLUMNS = ("grid", "job", "method", "dataset", "K×D", "seed", "status", "stages")
 
 
 def print_status(rows: list[dict[str, Any]]) -> None:
-    """Prints job rows for a person, how many stand how, and what to do next."""
-    console().print(table(rows))
+    """Prints job rows for a person, how many stand how, and what to do next.
+
+    Of more than ``MOST_ROWS`` those that are done come last, and the rest is counted.
+    """
+    shown = sorted(rows, key=lambda row: row["status"] == "done") if len(rows) > MOST_ROWS else rows
+    console().print(table(shown[:MOST_ROWS]))
+    if left := len(shown[MOST_ROWS:]):
+        print(f"and {left:,} more: collapsebench status --json lists all")
     print(f"\n{totals(rows)}\nnext: {next_step(rows)}")
 
 

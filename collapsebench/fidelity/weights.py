@@ -14,11 +14,12 @@ import pickle
 from pathlib import Path
 
 import torch
-from torch_fidelity.feature_extractor_inceptionv3 import URL_INCEPTION_V3
 
 from collapsebench.results import tables
 from collapsebench.settings import UserError
 
+NAME = "weights-inception-2015-12-05-6726825d.pth"
+URL_INCEPTION_V3 = f"https://github.com/toshas/torch-fidelity/releases/download/v0.2.0/{NAME}"
 INCEPTION_SHA256 = "6726825d0af5f729cebd5821db510b11b1cfad8faad88a03f1befd49fb9129b2"
 VARIABLE = "COLLAPSEBENCH_INCEPTION_WEIGHTS"
 WAYS = (
@@ -29,7 +30,7 @@ WAYS = (
 
 def hub_weights() -> Path:
     """Where torch's hub folder keeps the file, and where `data prepare inception` puts it."""
-    return Path(torch.hub.get_dir()) / "checkpoints" / URL_INCEPTION_V3.rsplit("/", 1)[1]
+    return Path(torch.hub.get_dir()) / "checkpoints" / NAME
 
 
 def inception_named() -> bool:

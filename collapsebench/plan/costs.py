@@ -6,6 +6,7 @@ else from arithmetic: counted multiply-adds over the rate of the device.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import math
 import os
@@ -28,6 +29,8 @@ from collapsebench.settings import PIPELINE
 A100 = 9.7e12
 RATES = {"a100": A100, "h100": A100 * 3.35 / 2.04, "h200": A100 * 4.8 / 2.04, "cpu": 1.4e10}
 
+
+SMALL = 2**20  # numbers in a codebook that may take memory
 
 Widths = tuple[tuple[str, Any], ...]  # a network's settings
 Network = tuple[str, Size, Widths]
@@ -153,9 +156,11 @@ def encoder_channels(method: str, codebook_size: int, code_dim: int) -> int:
     import torch
 
     cls = registry.method_class(method)
+    # Large codes must take no memory; for small ones, "meta" loads torch's compiler for seconds.
+    place = "meta" if codebook_size * code_dim > SMALL else "cpu"
 
     def channels() -> int:
-        with torch.device("meta"):  # the codes take no memory
+        with _undrawn(), torch.device(place):
             return int(cls(codebook_size, code_dim, cls.Settings()).encoder_channels)
 
     if registry.find("methods", method).shipped:
@@ -182,6 +187,7 @@ def _counted_macs(network: str, side: Size, widths: Widths, channels: int, code_
     return _counted(network, side, widths, channels, code_dim)[0]
 
 
+@functools.cache
 def _counted(
     network: str, side: Size, widths: Widths, channels: int, code_dim: int
 ) -> tuple[float, int]:
@@ -195,8 +201,9 @@ def _counted(
     family, form = registry.network_module(network), form_of(side)
     refuse_unread(family, form.noun)
     settings = family.Settings(**dict(widths))
-    encoder = family.Encoder(side, channels, settings).eval()
-    decoder = family.Decoder(side, code_dim, settings).eval()
+    with _undrawn():
+        encoder = family.Encoder(side, channels, settings).eval()
+        decoder = family.Decoder(side, code_dim, settings).eval()
     counted = found = 0
 
     def count(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
@@ -220,6 +227,25 @@ def _counted(
         except RuntimeError:  # a network may reshape by -1, which has no meaning without images
             run(1)
     return float(counted), found
+
+
+def _undrawn() -> contextlib.AbstractContextManager[Any]:
+    """While it lasts torch draws no numbers: what is built has its shapes alone, and at once."""
+    import torch
+    from torch import Tensor
+    from torch.overrides import TorchFunctionMode
+
+    shaped = {torch.randn: torch.empty, torch.rand: torch.empty}
+
+    class Undrawn(TorchFunctionMode):
+        def __torch_function__(
+            self, function: Any, types: Any, args: Any = (), kwargs: Any = None
+        ) -> Any:
+            if function in (Tensor.normal_, Tensor.uniform_):
+                return args[0]
+            return shaped.get(function, function)(*args, **(kwargs or {}))
+
+    return Undrawn()
 
 
 def image_count(job: Job) -> int:

@@ -43,9 +43,9 @@ def jobs(grid: Grid, points: Iterable[Point], root: Path | None = None) -> list[
     Where a method ties the code dimension to the codebook size, all points of a size are equal.
     """
     found: dict[str, Job] = {}
-    root = data_root(root)
+    place = data_root(root)
     for point in points:
-        job = resolve(point, grid.stages, grid.scale, root)
+        job = _job(point, grid.stages, grid.scale, place)
         found.setdefault(job.job_id, job)
     return list(found.values())
 
@@ -56,14 +56,18 @@ def resolve(point: Point, stages: Iterable[str], scale: str, root: Path | None =
     Raises:
         UserError: unknown method, network, dataset or setting, or a value its type refuses.
     """
-    found = _resolved(Wish.of(point, data_root(root)))
+    return _job(point, tuple(stages), scale, data_root(root))
+
+
+def _job(point: Point, stages: tuple[str, ...], scale: str, root: Path) -> Job:
+    found = _resolved(Wish.of(point, str(root)))
     cell = _cell(found, point.codebook_size, point.code_dim)
     job_id = digest(cell.config | {"seed": point.seed})
     return Job(
         job_id=job_id,
         config_id=cell.config_id,
         comparison_id=cell.comparison_id,
-        stage_ids=_stage_ids(job_id, found.parts, tuple(stages)),
+        stage_ids=_stage_ids(job_id, found.parts, stages),
         codebook_size=point.codebook_size,
         code_dim=cell.code_dim,
         seed=point.seed,
@@ -87,11 +91,11 @@ class Wish:
     settings: Mapping[str, Any] = field(compare=False)
     text: str
     chosen: tuple[str, ...]
-    root: Path
+    root: str
     edited: tuple[int, ...]
 
     @classmethod
-    def of(cls, point: Point, root: Path) -> Wish:
+    def of(cls, point: Point, root: str) -> Wish:
         """The wish of a point, its datasets below ``root``."""
         words = (point.method, point.network, point.dataset)
         files = [
@@ -165,7 +169,7 @@ def _resolved(wish: Wish) -> Resolved:
         "network": _code(network, family.implementation, ()),
     }
     part = {name: digest(identity(group)) for name, group in settings.items()}
-    content = _content(wish.dataset, settings["data"], wish.root)
+    content = _content(wish.dataset, settings["data"], Path(wish.root))
     shared = {
         "dataset": [data.name, content, part["data"]],
         "train": [part["train"], PIPELINE["train"].implementation],

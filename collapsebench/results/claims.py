@@ -160,7 +160,12 @@ def path(folder: Path, number: int) -> Path:
 
 def numbers(folder: Path) -> list[int]:
     """Numbers of the claims in a folder."""
-    found = (p.stem.removeprefix("claim-") for p in folder.glob("claim-*.json"))
+    try:
+        names = os.listdir(folder)  # quicker than a pattern, and this is asked of every job
+    except OSError:
+        return []
+    ends = (name.split("-", 1)[1] for name in names if name.startswith("claim-"))
+    found = (end.removesuffix(".json") for end in ends if end.endswith(".json"))
     return [int(number) for number in found if number.isdecimal()]
 
 

@@ -37,14 +37,14 @@ def job_status(results: Path, job: dict[str, Any], now: Standing) -> dict[str, A
     keys = [(job["job_id"], stage_id) for stage_id in job["stage_ids"].values()]
     ends = [now.finished.get(key) for key in keys]
     lost = sorted({table for key in keys for table in now.lost.get(key, ())})
-    last = last_said(folder)
-    if lost:
-        last = {"status": "interrupted", "message": f"rows missing in {', '.join(lost)}"}
+    last: dict[str, str] = {}
     if claims.held(folder):
         state = "running"
     elif set(ends) == {"done"}:
         state = "done"
     else:
+        missing = {"status": "interrupted", "message": f"rows missing in {', '.join(lost)}"}
+        last = missing if lost else last_said(folder)
         otherwise = [end for end in ends if end not in (None, "done")]
         state = otherwise[0] if otherwise else last.get("status", "queued")
         state = "interrupted" if state == "done" else state
@@ -55,7 +55,7 @@ def job_status(results: Path, job: dict[str, Any], now: Standing) -> dict[str, A
         "status": state,
         "stages_done": ends.count("done"),
         "stages": len(ends),
-        "message": last.get("message", "") if state not in ("running", "done") else "",
+        "message": last.get("message", ""),
         "values": values,
     }
 
