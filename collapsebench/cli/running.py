@@ -222,3 +222,15 @@ def gc(
     from collapsebench.results import gc
 
     print(gc.gc(results, grid, tuple(filter(None, keep.split(","))), dry_run))
+
+
+results_ = typer.Typer(help="Look after a results folder.", no_args_is_help=True)
+app.add_typer(results_, name="results")
+
+
+@results_.command("compact")
+def results_compact(results: Results = Path("results")) -> None:
+    """Merge row files that became many into a few; every row stays."""
+    from collapsebench.results import compact
+
+    print(compact.compact(results))

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from collapsebench.results import tables
 from collapsebench.results.folder import ROWS, set_aside
+from collapsebench.results.tables import Compacted
 
 ORDER = ("curves", "codes", "protocols", "metrics", "runs")  # the row in `runs` is the commit
 
@@ -32,11 +33,11 @@ def copies(folder: Path) -> Iterator[Copy]:
         yield from ((table, name) for name in names if name.endswith(tables.SUFFIX))
 
 
-def stands(results: Path, folder: Path, copy: Copy) -> bool:
+def stands(results: Path, folder: Path, copy: Copy, compacted: Compacted) -> bool:
     """Whether a table has the rows of a copy: the same file, or another that can be read.
 
-    Two files of one size and time are the same, so that ten thousand jobs are looked through in
-    seconds.
+    A file that is not there may have been compacted with others. Two files of one size and time
+    are the same, so that ten thousand jobs are looked through in seconds.
     """
     table, name = copy
     own, there = f"{folder}/{ROWS}/{table}/{name}", f"{results}/{table}/{name}"
@@ -44,7 +45,8 @@ def stands(results: Path, folder: Path, copy: Copy) -> bool:
         if filecmp.cmp(own, there):
             return True
     except OSError:
-        return False
+        job_id, _, stage_id = (*name.split("."), "", "")[:3]
+        return (job_id, stage_id) in compacted[table]
     found = tables.stages(Path(there))
     return found is not None and tables.stages(Path(own)) in (None, found)
 
@@ -60,10 +62,10 @@ def keep(results: Path, folder: Path, copy: Copy) -> bool:
 
 def publish(results: Path, folder: Path) -> list[Path]:
     """Writes into the tables what they lack of a job's rows; returns the written files."""
-    written = []
+    written, compacted = [], Compacted(results)
     for copy in copies(folder):
         own, there = (root.joinpath(*copy) for root in (folder / ROWS, results))
-        if not stands(results, folder, copy) and tables.stages(own) is not None:
+        if not stands(results, folder, copy, compacted) and tables.stages(own) is not None:
             if os.path.lexists(there) and not there.is_file():
                 set_aside(there, "no file")
             tables.replace_atomically(there, functools.partial(shutil.copy2, own), Path.stat)

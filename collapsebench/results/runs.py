@@ -17,6 +17,7 @@ import pandas as pd
 from collapsebench.results import copies, tables
 from collapsebench.results.copies import Copy
 from collapsebench.results.folder import job_folder
+from collapsebench.results.tables import Compacted
 
 StageKey = tuple[str, str]  # job_id, stage_id
 Finished = Mapping[StageKey, str]
@@ -59,11 +60,21 @@ def run_name(key: Mapping[str, Any], status: str, run_id: str) -> str:
 
 
 def attempts(results: Path, jobs: Collection[str] | None = None) -> Iterator[Attempt]:
-    """The attempts at jobs' stages, all or some jobs'; foreign files are passed over."""
+    """The attempts at jobs' stages, all or some jobs'; foreign files are passed over.
+
+    Of compacted files it is their rows that say so.
+    """
     for path in (results / "runs").glob(f"*{tables.SUFFIX}"):
         job_id, stage, stage_id, status, *rest = [*path.stem.split("."), "", "", ""]
         if status and not any(rest) and (jobs is None or job_id in jobs):
             yield Attempt(job_id, stage, stage_id, status.partition("-")[0])
+    for path in tables.compacted(results / "runs"):
+        yield from (a for a in _compacted(path) if jobs is None or a.job_id in jobs)
+
+
+def _compacted(path: Path) -> list[Attempt]:
+    columns = tables.columns(path, ["job_id", "stage", "stage_id", "status"])
+    return [] if columns is None else [Attempt(*values) for values in zip(*columns, strict=True)]
 
 
 @dataclass(frozen=True)
@@ -84,10 +95,11 @@ def standing(results: Path, jobs: Collection[str] | None = None) -> Standing:
     final = [attempt for attempt in attempts(results, jobs) if attempt.final]
     folders = {attempt.job_id: job_folder(results, attempt.job_id) for attempt in final}
     own = {job_id: list(copies.copies(folder)) for job_id, folder in folders.items()}
+    compacted = Compacted(results)
     done: dict[StageKey, str] = {}
     lost: dict[StageKey, list[str]] = {}
     for a in final:
-        if lacking := lacks(results, folders[a.job_id], a, own[a.job_id]):
+        if lacking := lacks(folders[a.job_id], a, own[a.job_id], compacted):
             lost[a.job_id, a.stage_id] = lacking
         else:
             done[a.job_id, a.stage_id] = a.status
@@ -106,24 +118,26 @@ def last(frame: pd.DataFrame) -> pd.DataFrame:
     return frame.drop_duplicates(["job_id", "stage"], keep="last")
 
 
-def lacks(results: Path, folder: Path, attempt: Attempt, own: Iterable[Copy]) -> list[str]:
+def lacks(folder: Path, attempt: Attempt, own: Iterable[Copy], compacted: Compacted) -> list[str]:
     """Tables that lack rows of a stage with a final result.
 
     Args:
-        results: the results folder.
         folder: the job's.
         attempt: the result.
         own: the job's copies of its rows. Without one the file of that name must be there and
-            whole, if the table is kept here in one file per job and stage.
+            whole, or compacted, if the table is kept here in files per job and stage.
+        compacted: stages in the compacted files of the results folder.
     """
+    results, key = compacted.results, (attempt.job_id, attempt.stage_id)
     name = rows_name(vars(attempt))
     kept = [copy for copy in own if copy[1].startswith(name)]
-    lacking = [copy[0] for copy in kept if not copies.stands(results, folder, copy)]
+    lacking = [copy[0] for copy in kept if not copies.stands(results, folder, copy, compacted)]
     files = {"runs": f"{name}.{attempt.status}"}
     if attempt.status == "done":
         files |= dict.fromkeys(TABLES.get(attempt.stage, ()), name)
     for table in files.keys() - {table for table, _ in kept}:
-        if not _there(results / table, f"{files[table]}{tables.SUFFIX}"):
+        there = _there(results / table, f"{files[table]}{tables.SUFFIX}")
+        if not there and key not in compacted[table]:
             lacking.append(table)
     return sorted(lacking)
 
@@ -132,4 +146,5 @@ def _there(folder: Path, name: str) -> bool:
     """Whether a table has a row file; one that is kept elsewhere or in other files may have."""
     if not folder.is_dir() or tables.whole(folder / name):
         return True
-    return not all(map(tables.of_one_job, folder.glob(f"*{tables.SUFFIX}")))
+    rest = set(folder.glob(f"*{tables.SUFFIX}")) - set(tables.compacted(folder))
+    return not all(map(tables.of_one_job, rest))

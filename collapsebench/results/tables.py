@@ -29,6 +29,7 @@ from collapsebench.results import rowfiles
 
 SCHEMA_VERSION = 1  # not raised by a column without which rows still say what they said
 SUFFIX = ".parquet"
+COMPACTED = "compacted-"  # begins the name of a file that holds the rows of many
 MAX_NAME = 200  # characters of a file's name that the name of its draft repeats
 
 STATUSES = (
@@ -270,15 +271,8 @@ def read(
     key = [name for name in ROW_KEYS[table] if name in schema.names]
     schema = pa.schema([f for f in schema if f.name in {*wanted, *key}])
     roots = [results] if isinstance(results, str | Path) else list(results)
-    paths = [path for root in roots for path in sorted((Path(root) / table).glob(f"*{SUFFIX}"))]
-    if jobs is not None:
-        paths = [path for path in paths if _may_hold(path, jobs)]
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        found = list(
-            pool.map(lambda path: rowfiles.load(path, schema, SCHEMA_VERSION, DEFAULTS), paths)
-        )
     parts = []
-    for path, part in zip(paths, found, strict=True):
+    for path, part in _loaded([Path(root) / table for root in roots], schema, jobs):
         if isinstance(part, str):
             warnings.warn(f"skipped {path}: {part}", stacklevel=2)
         else:
@@ -297,12 +291,53 @@ def read(
     return frame
 
 
+def _loaded(
+    folders: Iterable[Path], schema: pa.Schema, jobs: Collection[str] | None
+) -> list[tuple[Path, pa.Table | str]]:
+    """The files of a table with their rows; listed again while any is merged into another."""
+
+    def load(path: Path) -> pa.Table | str:
+        return rowfiles.load(path, schema, SCHEMA_VERSION, DEFAULTS)
+
+    while True:
+        paths = [path for folder in folders for path in sorted(folder.glob(f"*{SUFFIX}"))]
+        if jobs is not None:
+            paths = [path for path in paths if _may_hold(path, jobs)]
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            found = list(zip(paths, pool.map(load, paths), strict=True))
+        if all(os.path.lexists(path) for path, part in found if isinstance(part, str)):
+            return found
+
+
+def compacted(folder: Path) -> list[Path]:
+    """The files of a table's folder that hold the rows of many."""
+    return sorted(folder.glob(f"{COMPACTED}*{SUFFIX}"))
+
+
+class Compacted(dict[str, set[tuple[str, str]]]):
+    """Table -> (job_id, stage_id) of the rows in its compacted files, read when first asked for."""
+
+    def __init__(self, results: Path):
+        super().__init__()
+        self.results = results
+
+    def __missing__(self, table: str) -> set[tuple[str, str]]:
+        found = [stages(path) or set() for path in compacted(self.results / table)]
+        self[table] = set().union(*found)
+        return self[table]
+
+
 def stages(path: Path) -> set[tuple[str, str]] | None:
     """(job_id, stage_id) of the rows in a file of a table; None if it cannot be read."""
-    part = rowfiles.load(path, SCHEMAS[path.parent.name], SCHEMA_VERSION, DEFAULTS)
-    if isinstance(part, str):
-        return None
-    return set(zip(part["job_id"].to_pylist(), part["stage_id"].to_pylist(), strict=True))
+    found = columns(path, ["job_id", "stage_id"])
+    return None if found is None else set(zip(*found, strict=True))
+
+
+def columns(path: Path, names: Sequence[str]) -> list[list[str]] | None:
+    """Columns of a file of a table; None if it cannot be read."""
+    schema = SCHEMAS[path.parent.name]
+    part = rowfiles.load(path, schema, SCHEMA_VERSION, DEFAULTS)
+    return None if isinstance(part, str) else [part[name].to_pylist() for name in names]
 
 
 def whole(path: Path) -> bool:

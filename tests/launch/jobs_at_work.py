@@ -99,7 +99,7 @@ def _command(
 
 def ended(process: BaseProcess) -> int:
     """Its exit code."""
-    process.join(240)
+    process.join(600)  # a machine may be busy with other things
     assert process.exitcode is not None
     return process.exitcode
 
