@@ -78,6 +78,8 @@ def new_method(name: str, folder: Path) -> Path:
     return path
 
 
+LIMIT_S = 600.0  # that all promises of a method may take
+
 # What lint asks too: of one fault, one line.
 SAME = {
     "encoder_gradient": "gradient_reaches_the_encoder",
@@ -94,7 +96,7 @@ def test_method(word: str) -> int:
     """Prints each promise of the contract and what lint finds; returns the exit code.
 
     Raises:
-        UserError: no such method, or one that ends its process.
+        UserError: no such method, or one that ends its process or takes longer than ``LIMIT_S``.
     """
     from collapsebench.author import promises
     from collapsebench.author.lint import isolated
@@ -109,9 +111,11 @@ def test_method(word: str) -> int:
         print(found)
         return found.exit_code
     try:
-        messages = apart.answer(promises.of, word)
+        messages = apart.answer(promises.of, word, limit_s=LIMIT_S)
     except EOFError:
         raise UserError(f"{word} ends its process where a promise is tried") from None
+    if messages is None:
+        raise UserError(f"{word}: its promises could not be tried within {LIMIT_S:.0f} s")
     said: set[str] = set()
     for check, message in messages.items():
         print(f"{'FAILED' if message else 'ok':<7} {check.replace('_', ' ')}")

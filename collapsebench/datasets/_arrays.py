@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import IO, Any, NamedTuple
 
 import numpy as np
+import psutil
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
@@ -22,6 +23,8 @@ from collapsebench import metrics
 from collapsebench.datasets import expanded
 from collapsebench.settings import UserError, did_you_mean, few
 
+MOST_EXPANDED = 1000  # times its size: more than deflate makes of anything but one repeated value
+_LARGE = 2**30  # bytes; what is smaller may be as repetitive as it likes
 Pieces = Callable[[int], Iterator[NDArray[Any]]]
 
 
@@ -66,7 +69,17 @@ def in_memory(array: NDArray[Any]) -> Opened:
 
 
 def whole(opened: Opened) -> NDArray[Any]:
-    """All of an array in memory."""
+    """All of an array in memory.
+
+    Raises:
+        UserError: it needs more than there is.
+    """
+    needed, free = (
+        math.prod(opened.shape) * opened.dtype.itemsize,
+        psutil.virtual_memory().available,
+    )
+    if needed > free:
+        raise UserError(f"{opened.shape} takes {needed / 1e9:.0f} GB, of {free / 1e9:.0f} GB free")
     return np.concatenate(list(opened.pieces(math.prod(opened.shape)))).reshape(opened.shape)
 
 
@@ -111,10 +124,12 @@ def _open_npz(path: Path, name: str) -> Opened:
     with zipfile.ZipFile(path) as archive:
         members = [member for member in archive.namelist() if member.endswith(".npy")]
         member = f"{_choose(path, [m.removesuffix('.npy') for m in members], name)}.npy"
+        packed = archive.getinfo(member)
+        _refuse_bomb(path, packed.compress_size, packed.file_size)
         with archive.open(member) as stream:
             shape, dtype = _npy_header(path, stream)
             promised = stream.tell() + math.prod(shape) * dtype.itemsize
-        if (held := archive.getinfo(member).file_size) != promised:
+        if (held := packed.file_size) != promised:
             raise UserError(f"{path}: {member} has {held} bytes, its header says {promised}")
 
     def pieces(n: int) -> Iterator[NDArray[Any]]:
@@ -124,6 +139,15 @@ def _open_npz(path: Path, name: str) -> Opened:
                 yield np.frombuffer(data, dtype)
 
     return Opened(shape, dtype, pieces)
+
+
+def _refuse_bomb(path: Path, packed: int, unpacked: int) -> None:
+    """Raises ``UserError`` for a few bytes that say they are very many."""
+    if unpacked > _LARGE and unpacked > MOST_EXPANDED * packed:
+        raise UserError(
+            f"{path}: {packed:,} bytes that unpack to {unpacked:,} are refused; if they are meant, "
+            "save them uncompressed"
+        )
 
 
 def _npy_header(path: Path, stream: IO[bytes]) -> tuple[tuple[int, ...], np.dtype[Any]]:
@@ -182,6 +206,11 @@ def _parquet_head(path: Path, name: str) -> _Head | None:
         column = _choose(path, file.schema_arrow.names, name)
         if file.metadata.num_rows == 0:
             return None
+        groups = [file.metadata.row_group(i) for i in range(file.metadata.num_row_groups)]
+        chunks = [group.column(i) for group in groups for i in range(group.num_columns)]
+        own = [chunk for chunk in chunks if chunk.path_in_schema.partition(".")[0] == column]
+        said = sum(max(c.total_uncompressed_size, 8 * c.num_values) for c in own)  # in memory
+        _refuse_bomb(path, sum(c.total_compressed_size for c in own), said)
         axes, values = _flat(path, next(file.iter_batches(1, columns=[column])).column(0), None)
         return _Head(path, column, file.metadata.num_rows, axes, values.dtype)
 

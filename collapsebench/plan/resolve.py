@@ -30,6 +30,7 @@ from collapsebench.settings import (
     build,
     did_you_mean,
     digest,
+    few,
     identity,
     plain,
     printable,
@@ -41,13 +42,36 @@ def jobs(grid: Grid, points: Iterable[Point], root: Path | None = None) -> list[
     """One job per point, in the points' order; equal configurations appear once, as the first.
 
     Where a method ties the code dimension to the codebook size, all points of a size are equal.
+
+    Raises:
+        UserError: as ``resolve``, or two user files of one name and label.
     """
     found: dict[str, Job] = {}
     place = data_root(root)
     for point in points:
         job = _job(point, grid.stages, grid.scale, place)
         found.setdefault(job.job_id, job)
-    return list(found.values())
+    return _told_apart(list(found.values()))
+
+
+def _told_apart(found: list[Job]) -> list[Job]:
+    """Jobs of user methods that share a printed name with others, their file's name behind it."""
+    methods: dict[str, dict[str, str]] = {}  # label -> where a method's code is -> its name
+    for job in found:
+        methods.setdefault(job.label, {})[job.files.get("method", job.method)] = job.method
+    shared = {label: names for label, names in methods.items() if len(names) > 1}
+    for label, names in shared.items():
+        if len(set(names.values())) < len(names):
+            raise UserError(
+                f"{len(names)} methods are called {label!r}, and their files alike: "
+                f"{few(names)}; rename one file, or give it a label of its own"
+            )
+    return [
+        replace(job, label=f"{job.label} ({job.method})")
+        if job.label in shared and job.kind == "user"
+        else job
+        for job in found
+    ]
 
 
 def resolve(point: Point, stages: Iterable[str], scale: str, root: Path | None = None) -> Job:

@@ -6,7 +6,10 @@ import ast
 import contextlib
 import importlib.util
 import os
+import select
+import signal
 import sys
+import time
 import traceback
 from collections.abc import Callable, Iterator
 from importlib.machinery import ModuleSpec
@@ -16,6 +19,7 @@ from types import ModuleType
 from collapsebench.settings import UserError, few
 
 _expendable = False  # whether somebody else watches this process, and tells how it ended
+LIMIT_S = 60.0  # that a file may take to be imported, or a method to be built once
 SURVIVED = 1  # says the copy of a process that a file did not end
 
 
@@ -29,7 +33,8 @@ def load(path: Path, name: str) -> ModuleType:
     """The module of a file, as ``sys.modules[name]``.
 
     Raises:
-        UserError: it imports a file beside it, raises, or ends the process.
+        UserError: it imports a file beside it, raises, ends the process, or takes longer than
+            ``LIMIT_S``.
     """
     spec = importlib.util.spec_from_file_location(name, path)
     assert spec is not None
@@ -43,7 +48,12 @@ def _executed(spec: ModuleSpec) -> ModuleType:
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module  # dataclasses look their module up by name
-    spec.loader.exec_module(module)
+    asked = sys.stdin
+    with open(os.devnull) as sys.stdin:  # a file that asks waits for nobody
+        try:
+            spec.loader.exec_module(module)
+        finally:
+            sys.stdin = asked
     return module
 
 
@@ -109,15 +119,21 @@ def _is_beside(folder: Path, name: str) -> bool:
 
 
 def refuse_deadly(path: Path, spec: ModuleSpec) -> None:
-    """Raises ``UserError`` if importing a file ends the process; tried in a copy of this one."""
+    """Raises ``UserError`` if importing a file ends the process or takes too long.
+
+    It is tried in a copy of this one.
+    """
 
     def execute() -> int:
         with contextlib.suppress(Exception, SystemExit):  # told where it is imported for good
             _executed(spec)
         return SURVIVED
 
+    began = time.monotonic()
     if in_a_copy(execute) != SURVIVED:
-        raise UserError(f"{path} cannot be imported: it ends the process")
+        late = time.monotonic() - began >= LIMIT_S
+        reason = f"it takes longer than {LIMIT_S:.0f} s" if late else "it ends the process"
+        raise UserError(f"{path} cannot be imported: {reason}")
 
 
 def in_a_copy(function: Callable[[], int]) -> int | None:
@@ -138,6 +154,9 @@ def in_a_copy(function: Callable[[], int]) -> int | None:
         os._exit(0)
     os.close(write_end)
     with os.fdopen(read_end, "rb") as answer:
+        ended, _, _ = select.select([answer], [], [], LIMIT_S)
+        if not ended:
+            os.kill(child, signal.SIGKILL)
         said = answer.read()
     os.waitpid(child, 0)
     return int(said) if said else None

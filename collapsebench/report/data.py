@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+import shlex
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -431,8 +433,23 @@ class ReportData:
 
     def command(self, comparison: Comparison, methods: Iterable[str]) -> str:
         """What to type to measure these methods of a comparison."""
-        words = " ".join(f"-m {method}" for method in dict.fromkeys(methods))
-        return f"{self.grid['command']} -d {comparison.dataset} {words}".strip()
+        chosen = [word for method in dict.fromkeys(methods) for word in ("-m", self._word(method))]
+        return f"{self.grid['command']} {shlex.join(['-d', comparison.dataset, *chosen])}"
+
+    def _word(self, method: str) -> str:
+        """What stands for a method on the command line: its name, or the path of a user's file.
+
+        The path is that of the grid's own command, else of a job's copy.
+        """
+        file = f"{method}.py"
+        typed = [w.rpartition("=")[2] for w in _words(self.grid["command"])]
+        copies = (
+            job_folder(self.places[""], job.job_id) / file
+            for job in self.jobs
+            if job.method == method and not job.baseline
+        )
+        paths = [word for word in typed if Path(word).name == file]
+        return next(chain(paths, (str(copy) for copy in copies if copy.is_file())), method)
 
     def cells(self) -> Iterator[tuple[TableRow, Comparison, Group]]:
         """Every cell, by row and column."""
@@ -440,3 +457,11 @@ class ReportData:
             for comparison in self.comparisons:
                 if group := self.groups.get((variant, comparison)):
                     yield variant, comparison, group
+
+
+def _words(command: str) -> list[str]:
+    """The words of a command line; none of one that nobody could type."""
+    try:
+        return shlex.split(command)
+    except ValueError:
+        return []

@@ -3,6 +3,7 @@
 import pytest
 
 from collapsebench.plan import costs, userfile
+from collapsebench.plan.forecast import Choice
 
 FILE = '''"""A method."""
 
@@ -120,3 +121,43 @@ def test_what_is_no_method_is_refused(call, tmp_path, content, line):
 def test_the_name_of_a_file_must_be_one_of_a_method(call, write, name):
     write(name)
     call("plan", "-g", "demo", "-m", name).refuses(name)
+
+
+@pytest.mark.parametrize("command", [["plan", "-m"], ["run", "--dry-run", "-m"], ["test-method"]])
+@pytest.mark.parametrize("top", ["while True: pass", "import time; time.sleep(1e9)"])
+def test_a_file_that_does_not_end_is_left_after_a_while(call, write, monkeypatch, command, top):
+    monkeypatch.setattr(userfile, "LIMIT_S", 0.3)
+    write("mine.py", top)
+    call(*command, "mine.py").refuses("mine.py cannot be imported: it takes longer than 0 s")
+
+
+def test_a_file_that_asks_is_told_that_nobody_answers(call, write):
+    write("mine.py", "input()")
+    call("plan", "-m", "mine.py").refuses("mine.py:3 cannot be imported: EOFError")
+
+
+def test_a_method_that_is_never_built_costs_nothing_in_a_plan(write, tmp_path, monkeypatch):
+    monkeypatch.setattr(userfile, "LIMIT_S", 0.3)
+    write("mine.py", built="while True: pass")
+    assert costs.encoder_channels(str(tmp_path / "mine.py"), 8, 4) == 0
+
+
+def test_methods_of_one_label_have_their_files_names_behind_it(call, write):
+    for name in ("one.py", "two.py", "edvae_again.py"):
+        write(name, label="EdVAE" if name.startswith("edvae") else "Mine")
+    words = [word for name in ("one.py", "two.py", "edvae_again.py") for word in ("-m", name)]
+    _, jobs = Choice("demo", methods=("edvae", *words[1::2])).jobs()
+    labels = {job.method: job.label for job in jobs}
+    assert labels == {"edvae": "EdVAE", "one": "Mine (one)", "two": "Mine (two)",
+                      "edvae_again": "EdVAE (edvae_again)"}  # fmt: skip
+
+
+def test_files_that_share_name_and_label_are_refused(call, write, tmp_path):
+    write("mine.py")
+    for folder in ("a", "b"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "mine.py").write_text(
+            f"{(tmp_path / 'mine.py').read_text()}# {folder}"
+        )
+    words = ["plan", "-m", "a/mine.py", "-m", "b/mine.py"]
+    call(*words).refuses("2 methods are called 'Mine', and their files alike: ")

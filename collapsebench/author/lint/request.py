@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from collapsebench.plan.grid import parse_value
+from collapsebench.plan.grid import MOST, check_values, parse_value
 from collapsebench.settings import UserError
 
 ROLES = ("vectors", "tokens", "loss", "decoder")  # what --outputs may name
@@ -32,14 +32,16 @@ def parse_settings(words: Iterable[str]) -> dict[str, Any]:
     """``dim=16``, ``method.beta=0.5`` -> {"dim": 16, "beta": 0.5}.
 
     Raises:
-        UserError: no equals sign.
+        UserError: no equals sign, or a size out of reach.
     """
-    found = {}
+    found: dict[str, Any] = {}
     for word in words:
         name, equals, value = word.partition("=")
         if not name or not equals:
             raise UserError(f"--set {word!r}: write NAME=VALUE, like dim=16")
         found[name.strip().removeprefix("method.")] = parse_value(value)
+    for name in MOST.keys() & found.keys():
+        check_values(name, [found[name]], "--set")
     return found
 
 
