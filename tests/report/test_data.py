@@ -1,6 +1,7 @@
 """Rows of one grid, arranged; what may not share a cell does not."""
 
 import json
+import shlex
 import shutil
 from dataclasses import replace
 
@@ -202,3 +203,16 @@ def test_what_ran_is_said_in_words(data, zoo, tmp_path):
     )
     many = made_up.MadeUp(tmp_path, methods=("edvae",), seeds=tuple(range(6)), stages=("train",))
     assert "· 600 steps · 6 seeds ·" in what_ran(ReportData("demo", many.write()))
+
+
+def test_what_to_type_names_a_users_file_by_its_path(tmp_path):
+    results = made_up.MadeUp(tmp_path / "r", methods=("my_vq", "edvae")).write()
+    data = ReportData("demo", results)
+    comparison = data.comparisons[0]
+    job = next(job for job in data.jobs if job.method == "my_vq")
+    copy = results / "jobs" / job.job_id / "my_vq.py"
+    copy.touch()
+    command = data.command(comparison, ["my_vq", "edvae", "my_vq"])
+    assert shlex.split(command)[-6:] == ["-d", "digits", "-m", str(copy), "-m", "edvae"]
+    data.grid["command"] = "collapsebench run -g demo --method='my files/my_vq.py'"
+    assert data.command(comparison, ["my_vq"]).endswith("-d digits -m 'my files/my_vq.py'")
