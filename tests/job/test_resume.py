@@ -14,9 +14,8 @@ import pytest
 from collapsebench.job.process import EXIT_CODES, TAKEN
 from collapsebench.results import claims, tables
 from tests.conftest import ALL, FEW
+from tests.job.kills import LONGER, left
 from tests.launch.jobs_at_work import assert_committed_once, ended, numbers, start
-
-LONGER = {"train.steps": 60, "prior.epochs": 2}
 
 
 @pytest.fixture(scope="module")
@@ -38,18 +37,6 @@ def assert_same(results, whole):
     pd.testing.assert_frame_equal(numbers(results), numbers(whole), check_exact=True)
     assert left(results) == left(whole)
     assert_committed_once(results)
-
-
-def left(results):
-    """Path -> content of what is no log, claim or time."""
-    timed = ("log.txt", "progress.json", "order.json", "runs", "cache")
-    return {
-        path.relative_to(results): path.read_bytes()
-        for path in results.rglob("*")
-        if path.is_file()
-        and not path.name.startswith("claim-")
-        and not set(timed) & set(path.relative_to(results).parts)
-    }
 
 
 def kill_often(folder, data_root, kills, seed):
