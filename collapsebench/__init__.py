@@ -44,8 +44,12 @@ def load(job_id: str, results: Path | str = "results") -> DiscreteVAE:
     """The trained model of a job, in eval mode on the CPU; a unique beginning of its id will do.
 
     Raises:
-        UserError: no such job, more than one, or a job without a trained model, or a damaged one.
+        UserError: no such job, more than one, or a job without a trained model, or a damaged one;
+            no torch.
     """
+    from collapsebench import extras
+
+    extras.require("torch")
     import torch
 
     from collapsebench.job.workspace import Workspace
@@ -84,9 +88,12 @@ def lint(
         The findings: they print in a terminal and a notebook, and ``.ok`` fits an assertion.
 
     Raises:
-        UserError: an example, layout or output that does not fit.
+        UserError: an example, layout or output that does not fit; no torch.
         NotFound: vectors, tokens or layout could not be recognised; the message names the option.
     """
+    from collapsebench import extras
+
+    extras.require("torch")
     from collapsebench.author.lint import examine, sources
     from collapsebench.author.lint.request import parse_outputs
 

@@ -7,7 +7,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from collapsebench import __version__
+from collapsebench import __version__, extras
 from collapsebench.settings import UserError, printable, system_reason
 
 app = typer.Typer(
@@ -21,7 +21,8 @@ def main() -> None:
     """Runs the command line; bad input, or what the system refuses, is one line and exit code 2."""
     try:
         try:
-            app()
+            with extras.explained():
+                app()
         finally:
             if sys.stdout is not None:  # closed before the start
                 sys.stdout.flush()

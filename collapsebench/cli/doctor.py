@@ -8,7 +8,7 @@ import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
-from collapsebench import __version__
+from collapsebench import __version__, extras
 from collapsebench.datasets import data_root
 from collapsebench.launch import devices
 from collapsebench.plan import registry
@@ -42,10 +42,13 @@ def findings(results: Path, root: Path | None) -> list[Line]:
 def installation() -> list[Line]:
     """Versions of this package and of those that numbers depend on."""
     versions = provenance.installed()
-    text = ", ".join(f"{name} {number}" for name, number in versions.items())
-    level = "wrong" if "missing" in versions.values() else "ok"
-    here = f"collapsebench {__version__}, Python {platform.python_version()}"
-    return [Line(level, "installation", f"{here}, {text}")]
+    there = [f"{name} {number}" for name, number in versions.items() if number != "missing"]
+    lacking = [name for name, number in versions.items() if number == "missing"]
+    here = f"collapsebench {__version__}, Python {platform.python_version()}, {', '.join(there)}"
+    if not lacking:
+        return [Line("ok", "installation", here)]
+    level = "note" if "torch" in lacking else "wrong"  # what trains is there as a whole or not
+    return [Line(level, "installation", f"{here}; to train: {extras.install('torch')}")]
 
 
 def machine(results: Path) -> list[Line]:
@@ -76,9 +79,10 @@ def datasets(root: Path) -> list[Line]:
 
 def weights() -> Line:
     """Whether FID can be measured here."""
-    from collapsebench.fidelity import load_extractor
-
     try:
+        extras.require("torch")
+        from collapsebench.fidelity import load_extractor
+
         extractor = load_extractor("inception-v3-compat")
     except UserError as error:
         return Line("note", "inception", str(error))

@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
+from filelock import FileLock
 
 from collapsebench.settings import SPLITS, UserError, console
 
@@ -88,7 +89,7 @@ def build(folder: Path, size: Size, read: Callable[[], Source], facts: Mapping[s
     building = folder.with_name(f".{folder.name}.building")
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
-        with _locked(folder.with_name(f".{folder.name}.lock")):
+        with FileLock(folder.with_name(f".{folder.name}.lock")):  # free if its process ends
             if folder.is_dir():
                 return
             shutil.rmtree(building, ignore_errors=True)
@@ -146,16 +147,6 @@ def hashed(noted: Path, state: str, content: Callable[[], str]) -> str:
     made = content()
     write_json(noted, {"state": state, "content_hash": made})
     return made
-
-
-@contextlib.contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    """Holds a lock that the system releases when its process ends, however it ends."""
-    import fcntl
-
-    with path.open("a") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
 
 
 def _write(folder: Path, size: Size, source: Source, facts: Mapping[str, Any]) -> None:

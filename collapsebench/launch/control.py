@@ -8,7 +8,7 @@ import signal
 from collections.abc import Sequence
 from pathlib import Path
 
-from collapsebench.launch import launcher, start, tasks
+from collapsebench.launch import launcher, tasks
 from collapsebench.plan.job import Job
 from collapsebench.results import claims, grids, status
 from collapsebench.results.folder import CANCEL, job_folder
@@ -80,6 +80,8 @@ def retry(
     jobs = [Job.load(job_folder(results, name)) for name in names if name in again]
     if not jobs:
         raise UserError("nothing failed; jobs that were never run are started by: run")
+    from collapsebench.launch import start  # loads torch
+
     tasks.recover(jobs, results)
     return start.carry_out("retry", jobs, tasks.tasks(jobs, results), results, options)
 

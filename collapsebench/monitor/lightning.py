@@ -9,7 +9,12 @@ from collapsebench.monitor import PREFIX, CodebookMonitor
 try:
     from lightning.pytorch.callbacks import Callback
 except ModuleNotFoundError:
-    from pytorch_lightning.callbacks import Callback
+    try:
+        from pytorch_lightning.callbacks import Callback
+    except ModuleNotFoundError:
+        raise ModuleNotFoundError(
+            "LightningMonitor needs Lightning: pip install lightning", name="lightning"
+        ) from None
 
 
 class LightningMonitor(Callback):

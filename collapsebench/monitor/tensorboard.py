@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+from collapsebench import extras
 from collapsebench.monitor import PREFIX
 from collapsebench.settings import UserError
 
@@ -13,14 +14,13 @@ def to_tensorboard(folder: Path | str) -> Callable[[dict[str, float]], None]:
     """A ``log`` for ``CodebookMonitor`` that writes scalars, their step the number of updates.
 
     Raises:
-        UserError: the package tensorboard is not installed.
+        UserError: tensorboard or torch is not installed.
     """
+    extras.require("torch")
     try:
         from torch.utils.tensorboard import SummaryWriter
     except ModuleNotFoundError:
-        raise UserError(
-            'tensorboard is not installed; pip install "collapsebench[tensorboard]"'
-        ) from None
+        raise UserError(extras.needed("tensorboard")) from None
     writer = SummaryWriter(folder)
 
     def log(values: dict[str, float]) -> None:

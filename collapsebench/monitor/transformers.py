@@ -5,9 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from transformers import TrainerCallback
-
 from collapsebench.monitor import PREFIX, CodebookMonitor
+
+try:
+    from transformers import TrainerCallback
+except ModuleNotFoundError:
+    raise ModuleNotFoundError(
+        "TransformersMonitor needs transformers: pip install transformers", name="transformers"
+    ) from None
 
 STATE = "codebook_monitor.pt"  # in the folder of a checkpoint
 

@@ -23,6 +23,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Literal
 
+from collapsebench import extras
 from collapsebench.plan import userfile
 from collapsebench.settings import FLOORS, PAPER_METHODS, UserError, did_you_mean, shown
 
@@ -169,7 +170,9 @@ def class_of(word: str) -> type:
         error = refused.__cause__
         if not isinstance(error, ModuleNotFoundError) or not _is_part(error.name, module_name):
             raise  # something that the module itself imports or does
-        hint = f"; is it installed? ({_install(module_name)})" if "." not in module_name else ""
+        hint = (
+            f"; is it installed? ({extras.install(module_name)})" if "." not in module_name else ""
+        )
         raise UserError(f"{word}: no module named {error.name!r}{hint}") from None
     found = getattr(module, member, None)
     if not isinstance(found, type):
@@ -182,10 +185,6 @@ def class_of(word: str) -> type:
 
 def _is_part(name: str | None, module_name: str) -> bool:
     return name is not None and f"{module_name}.".startswith(f"{name}.")
-
-
-def _install(package: str) -> str:
-    return f"pip install {package.replace('_', '-')}"
 
 
 @functools.cache

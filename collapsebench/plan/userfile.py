@@ -16,6 +16,7 @@ from importlib.machinery import ModuleSpec
 from pathlib import Path
 from types import ModuleType
 
+from collapsebench import extras
 from collapsebench.settings import UserError, few
 
 _expendable = False  # whether somebody else watches this process, and tells how it ended
@@ -70,6 +71,8 @@ def explained(path: Path) -> Iterator[None]:
         line = error.lineno if isinstance(error, SyntaxError) else (lines or [None])[-1]
         text = str(error).strip().partition("\n")[0]
         raised = f"{type(error).__name__}: {text}" if text else type(error).__name__
+        if isinstance(error, ImportError) and (module := extras.absent(error)):
+            raised += f"; {extras.install(module)}"
         where = f"{path}:{line}" if line else str(path)
         raise UserError(f"{where} cannot be imported: {raised}") from error
 

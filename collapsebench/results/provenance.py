@@ -7,12 +7,15 @@ import hashlib
 import json
 import os
 import platform
-import resource
 import subprocess
 import sys
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
+
+import psutil
+
+from collapsebench import __version__
 
 PACKAGES = ("torch", "torchvision", "torch-fidelity", "prdc", "numpy", "scipy", "scikit-learn")
 
@@ -22,7 +25,7 @@ def facts() -> dict[str, Any]:
     """Columns of ``runs`` that hold for this process."""
     sha, dirty = git_state(Path(__file__).parent.parent)
     return {
-        "package_version": version("collapsebench"),
+        "package_version": __version__,
         "versions": json.dumps({"python": platform.python_version()} | installed(), sort_keys=True),
         "git_sha": sha,
         "git_dirty": dirty,
@@ -60,6 +63,10 @@ def peak_memory_bytes() -> int:
         status = Path("/proc/self/status").read_text()
         return int(status.partition("VmHWM:")[2].split()[0]) * 1024
     except (OSError, IndexError):
+        if sys.platform == "win32":
+            return int(psutil.Process().memory_info().peak_wset)
+        import resource
+
         unit = 1 if sys.platform == "darwin" else 1024
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 

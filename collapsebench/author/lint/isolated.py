@@ -15,6 +15,7 @@ from typing import Any
 
 import psutil
 
+from collapsebench import extras
 from collapsebench.author.lint.findings import FAILED, Findings, LintFinding
 from collapsebench.author.lint.request import LintRequest
 from collapsebench.settings import UserError
@@ -28,8 +29,9 @@ def lint(request: LintRequest) -> Findings:
     """All findings about a subject, whatever it does to the process that calls it.
 
     Raises:
-        UserError: nothing to examine: no such name, file, class or setting.
+        UserError: nothing to examine: no such name, file, class or setting; no torch.
     """
+    extras.require("torch")  # which the other process would only end for
     findings: list[LintFinding] = []
     found, ended, started = "", "", {"check": "runs", "title": "it can be built", "right": ""}
     with _Child(request) as child:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from collapsebench import extras
 from collapsebench.job.order import Order
 from collapsebench.job.process import spawn
 from collapsebench.job.stop import Signals
@@ -70,10 +71,8 @@ class Ray(Launcher):
 
 def connect(address: str) -> Any:
     """The module ``ray``, connected; COLLAPSEBENCH_* variables reach its workers."""
-    try:
+    with extras.explained():
         import ray
-    except ImportError:
-        raise UserError("--launcher ray needs Ray: pip install 'collapsebench[ray]'") from None
     variables = {key: value for key, value in os.environ.items() if key.startswith(HANDED_ON)}
     # An address in the environment would win over an empty one: "local" starts our own.
     try:

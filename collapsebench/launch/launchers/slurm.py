@@ -17,6 +17,7 @@ from typing import Any
 
 import psutil
 
+from collapsebench import extras
 from collapsebench.job.order import Order
 from collapsebench.job.process import command, spawn
 from collapsebench.launch import limits, site
@@ -273,10 +274,6 @@ def listed() -> set[str]:
 
 
 def _submitit() -> Any:
-    try:
+    with extras.explained():
         import submitit
-    except ImportError:
-        raise UserError(
-            "--launcher slurm needs submitit: pip install 'collapsebench[slurm]'"
-        ) from None
     return submitit
