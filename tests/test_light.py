@@ -77,6 +77,8 @@ LIGHTLY = {  # what it prints there
     "compare ci mine": "same",
     "order codebook_size=64 codebook_size=256 -r demo": "tau",
     "export metrics -r mine -o metrics.csv": "2370 rows",
+    "export --to every-eval-ever -r mine -o records": "records in records",
+    "export --to croissant -r mine": "a description of mine",
     "inspect tokens.npy -K 64 --to html,term,json": "healthy",
     "inspect history.parquet": "healthy",
     "diagnose history.parquet": "no diagnosis",

@@ -186,12 +186,24 @@ def diagnose(
 
 @app.command()
 def export(
-    table: Annotated[str, typer.Argument(help="runs, metrics, protocols, curves or codes.")],
-    out: Annotated[Path, typer.Option("--out", "-o", help=".csv, .parquet or .json")],
+    table: Annotated[str, typer.Argument(help="runs, metrics, protocols, curves or codes.")] = "",
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help=".csv, .parquet or .json; or a folder.")
+    ] = None,
     results: Results = Path("results"),
+    to: Annotated[str, typer.Option(help="every-eval-ever or croissant, of all rows.")] = "",
+    by: Annotated[str, typer.Option(help="Who publishes them, with --to.")] = "unknown",
+    license_: Annotated[str, typer.Option("--license", help="Of --to croissant, like MIT.")] = "",
 ) -> None:
-    """All rows of one table in one file."""
+    """All rows of one table in one file, or all rows in a form that others read."""
+    from collapsebench import export as forms
     from collapsebench.cli.status import export as write
 
-    count = write(results, table, out)
-    print(f"{count} rows in {out}")
+    if bool(table) == bool(to):
+        raise UserError("say one: export TABLE -o FILE, or: export --to FORM")
+    if to:
+        print(forms.export(results, to, out, by, license_))
+    elif out is None:
+        raise UserError(f"say where to: export {table} -o {table}.csv")
+    else:
+        print(f"{write(results, table, out)} rows in {out}")
