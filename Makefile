@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: demo test test-slow check check-numbers fix sample bench clean
+.PHONY: demo test test-slow check check-numbers fix sample docs bench clean
 
 demo: $(INSTALLED)  ## six methods on built-in data, then the report
 	$(BIN)/collapsebench run --grid demo -y
@@ -34,6 +34,11 @@ fix: $(INSTALLED)  ## what can be mended by itself
 
 sample: $(INSTALLED)  ## the pages of reports/sample and README's figure, from frozen rows
 	$(BIN)/python -m tests.sample
+
+docs: $(INSTALLED)  ## the site, in build/site
+	$(BIN)/python -m pip install --quiet --group docs
+	$(BIN)/python -m tests.site
+	$(BIN)/mkdocs build --quiet --strict
 
 bench: $(INSTALLED)  ## speeds, on an idle machine; writes tests/speed/results.json
 	$(BIN)/python -m tests.speed

@@ -14,8 +14,10 @@ import pytest
 from collapsebench.job.process import EXIT_CODES, TAKEN
 from collapsebench.results import claims, tables
 from tests.conftest import ALL, FEW
-from tests.job.kills import LONGER, left
+from tests.job.kills import left
 from tests.launch.jobs_at_work import assert_committed_once, ended, numbers, start
+
+LONGER = {"train.steps": 60, "prior.epochs": 2}
 
 
 @pytest.fixture(scope="module")
