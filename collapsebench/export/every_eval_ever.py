@@ -27,7 +27,7 @@ NAME = "collapsebench"
 FACTS = ("method", "network", "dataset", "codebook_size", "code_dim", "scale", "config_id",
          "comparison_id")  # fmt: skip
 
-Record = dict[str, Any]
+EvalRecord = dict[str, Any]
 
 
 def write(results: Path, out: Path, by: str) -> int:
@@ -50,7 +50,7 @@ def write(results: Path, out: Path, by: str) -> int:
     return written
 
 
-def records(results: Path, by: str) -> Iterator[Record]:
+def records(results: Path, by: str) -> Iterator[EvalRecord]:
     """One record per configuration that has metrics; ``by`` publishes them."""
     metrics, runs = tables.read(results, "metrics"), last(tables.read(results, "runs"))
     made = str(int(time.time()))
@@ -60,7 +60,7 @@ def records(results: Path, by: str) -> Iterator[Record]:
             yield _record(rows.iloc[0], own, scores, by) | {"retrieved_timestamp": made}
 
 
-def _record(first: pd.Series, runs: pd.DataFrame, scores: list[Record], by: str) -> Record:
+def _record(first: pd.Series, runs: pd.DataFrame, scores: list[EvalRecord], by: str) -> EvalRecord:
     method = first["method"]
     shipped = Path(__file__).parent.parent.joinpath("methods", f"{method}.py").is_file()
     details = {name: str(first[name]) for name in FACTS} | {
@@ -87,7 +87,7 @@ def _record(first: pd.Series, runs: pd.DataFrame, scores: list[Record], by: str)
     }
 
 
-def _scores(rows: pd.DataFrame, runs: pd.DataFrame) -> list[Record]:
+def _scores(rows: pd.DataFrame, runs: pd.DataFrame) -> list[EvalRecord]:
     """Metrics that have a better end, on the split that tables show, over finite seeds."""
     data = str(runs["data_hash"].dropna().iloc[-1]) if runs["data_hash"].notna().any() else ""
     found = []
@@ -100,9 +100,9 @@ def _scores(rows: pd.DataFrame, runs: pd.DataFrame) -> list[Record]:
     return found
 
 
-def _score(quantity: Quantity, protocol: str, rows: pd.DataFrame, data: str) -> Record:
+def _score(quantity: Quantity, protocol: str, rows: pd.DataFrame, data: str) -> EvalRecord:
     values, dataset = rows["value"], str(rows["dataset"].iloc[0])
-    spread: Record = {"num_samples": len(values)}
+    spread: EvalRecord = {"num_samples": len(values)}
     if len(values) > 1:
         deviation = float(values.std(ddof=1))
         error = {"value": deviation / math.sqrt(len(values)), "method": "analytic, over seeds"}
