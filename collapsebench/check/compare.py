@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from collapsebench import stats
-from collapsebench.check import select, sides
+from collapsebench.check import select, sides, unlike
 from collapsebench.check.rows import CellKey, names, percent, seeds_text, values
 from collapsebench.check.select import Selection
 from collapsebench.quantities import TESTED, Quantity
@@ -25,7 +26,7 @@ class Compared:
         seeds: how many have a value.
         diverged: how many have none because they diverged.
         word: "better", "worse", "same" or "can't tell", said of A; "only in A", "only in B".
-        why: why nothing was tested.
+        why: why nothing was tested, or why the other side has no such cell.
         change: of A's mean against B's, as a share; None where a side has none.
         low, high: its 95 % interval, None where nothing was tested.
         p: two-sided, adjusted by Holm over all lines; None where nothing was tested.
@@ -50,7 +51,9 @@ class Compared:
 def compare(
     a: str, b: str, given: Path | None = None, *, results: str = "results"
 ) -> list[Compared]:
-    """Every cell of two sides, by metric; ``sides.each`` says what a side may be.
+    """Every cell of two sides, the largest difference first, then cells that one side lacks.
+
+    ``sides.each`` says what a side may be.
 
     Raises:
         UserError: no such rows, nothing in common, or one training counted twice.
@@ -61,17 +64,24 @@ def compare(
     titles = names(right.metrics) | names(left.metrics)
     diverged = select.diverged(left.runs), select.diverged(right.runs)
     families = [pairs(quantity, left, right) for quantity in TESTED]
+    free = {name for word in (a, b) if "=" in word for name in sides.wish(word)}
+    cells = unlike.cells(left, free), unlike.cells(right, free)
     if not any(mine and theirs for family in families for mine, theirs in family.values()):
         raise UserError(
             f"{a} and {b} have no cell in common: rows compare only within the same dataset, "
-            "codebook, training and protocol"
+            "codebook, training and protocol; the nearest two differ in "
+            f"{unlike.why_none(*cells)}"
         )
     changes = stats.changes(*(list(family.values()) for family in families))
-    return [
-        line(titles[key], quantity, pair, (diverged[0][key[:-1]], diverged[1][key[:-1]]), change)
-        for quantity, family, tested in zip(TESTED, families, changes, strict=True)
-        for (key, pair), change in zip(family.items(), tested, strict=True)
-    ]
+    lines = []
+    for quantity, family, tested in zip(TESTED, families, changes, strict=True):
+        for (key, pair), change in zip(family.items(), tested, strict=True):
+            lost = diverged[0][key[:-1]], diverged[1][key[:-1]]
+            if not all(pair):
+                own, others = cells if pair[0] else cells[::-1]
+                change = stats.Change(why=unlike.why_alone(key, own, others))
+            lines.append(line(titles[key], quantity, pair, lost, change))
+    return sorted(lines, key=size)
 
 
 def pairs(
@@ -96,8 +106,16 @@ def line(
     low, high = change.interval() or (None, None)
     return Compared(
         title, quantity.name, mean(a), mean(b), (len(a), len(b)), diverged, word,
-        change.why if a and b else "", change.change, low, high, change.p, change.borrowed,
+        change.why, change.change, low, high, change.p, change.borrowed,
     )  # fmt: skip
+
+
+def size(line: Compared) -> tuple[bool, float]:
+    """The key that puts the largest factor first, whichever way; then what has none."""
+    if line.change is None:
+        return True, 0.0
+    factor = 1 + line.change
+    return False, -max(factor, 1 / factor) if factor > 0 else -math.inf
 
 
 def mean(seeds: Sequence[float]) -> float | None:

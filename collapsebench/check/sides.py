@@ -85,8 +85,8 @@ def in_cells(frame: pd.DataFrame, cells: Mapping[str, str]) -> pd.DataFrame:
 
 
 def first_rows(runs: pd.DataFrame) -> dict[str, dict[str, Any]]:
-    """job_id -> one of its rows of ``runs``."""
-    rows = runs.drop_duplicates("job_id").to_dict("records")
+    """job_id -> one of its rows of ``runs``; of a process that died without a word none tells."""
+    rows = runs.dropna(subset=["settings"]).drop_duplicates("job_id").to_dict("records")
     return {row["job_id"]: {str(k): v for k, v in row.items()} for row in rows}
 
 

@@ -1,10 +1,12 @@
 """Two sets of rows beside each other."""
 
+from dataclasses import replace
+
 import pandas as pd
 import pytest
 
-from collapsebench.check import freeze
-from collapsebench.check.compare import compare, text
+from collapsebench.check import freeze, unlike
+from collapsebench.check.compare import compare, size, text
 from collapsebench.results import tables
 from collapsebench.settings import UserError
 from tests.report.made_up import MadeUp
@@ -42,13 +44,54 @@ def test_a_folder_against_a_tag(sides):
         in "\n".join(printed)
     )
     assert printed[-1].startswith("better, worse: new than old")
-    assert lines["SQ-VAE · digits · 64×8", "mse"].word == "only in B"
+    alone = lines["SQ-VAE · digits · 64×8", "mse"]
+    assert (alone.word, alone.why) == (
+        "only in B",
+        "there method=edvae, here sq_vae, there network=dalle, here sqvae",
+    )
+
+
+def test_the_largest_difference_comes_first_whichever_way(sides):
+    folder, given = sides
+    lines = compare(str(folder), "old", given)
+    assert (lines[0].metric, lines[0].change) == ("mse", pytest.approx(-0.488, abs=0.001))
+    alone = [line.word.startswith("only in") for line in lines]
+    assert alone == sorted(alone)  # those last
+    changes = [0.5, -0.5, None, 0.0, -1.0]  # 1.5 times, half, nothing to compare, the same, to 0
+    made = [replace(lines[0], change=change) for change in changes]
+    assert [line.change for line in sorted(made, key=size)] == [-1.0, -0.5, 0.5, 0.0, None]
+
+
+def test_a_cell_alone_says_what_is_otherwise_in_the_nearest(tmp_path, sides):
+    made_up(tmp_path / "c", [0.02, 0.021, 0.0205])  # the folder's cells, and another size
+    other = MadeUp(tmp_path / "c", methods=("edvae",), sizes=((128, 8),),
+                   stages=("train", "encode"), files=False)  # fmt: skip
+    other.name = "larger"
+    other.write()
+    alone = [line for line in compare(str(tmp_path / "c"), "old", sides[1]) if "128" in line.cell]
+    assert {(line.word, line.why) for line in alone} == {
+        ("only in A", "there codebook_size=64, here 128")
+    }
+    assert "3 and 0 seeds: there codebook_size=64, here 128" in text(alone, "c", "old")
 
 
 def test_nothing_in_common_is_one_line(tmp_path, sides):
     other = MadeUp(tmp_path / "c", sizes=((128, 8),), stages=("train", "encode"), files=False)
-    with pytest.raises(UserError, match="no cell in common"):
+    with pytest.raises(UserError, match="no cell in common: ") as refused:
         compare(str(other.write()), "old", sides[1])
+    assert str(refused.value).endswith("; the nearest two differ in codebook_size (128 and 64)")
+
+
+def test_what_trainings_differ_in_is_named():
+    apart = unlike.differences(
+        {"dataset": "digits", "method.nu": 1, "my_vq.nu": 1, "train.steps": 500},
+        {"dataset": "digits", "method.nu": 2, "my_vq.nu": 2, "train.steps": 1000},
+    )
+    both = "{name} ({own} and {other})"
+    assert unlike.said(apart, both) == "my_vq.nu (1 and 2), train.steps (500 and 1000)"
+    apart = {f"train.{name}": (1, 2) for name in "abcde"}
+    assert unlike.said(apart, "{name}") == "train.a, train.b, train.c, and 2 more"
+    assert unlike.said(apart | {"code_dim": (8, 4)}, "{name}") == "code_dim"  # the rest follows
 
 
 def test_an_unknown_word_is_one_line(tmp_path, sides):
