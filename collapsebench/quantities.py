@@ -196,14 +196,10 @@ RECORDS = (
 QUANTITIES = {record.name: record for record in RECORDS}
 ERRORS = ("mse", "normalised_error")  # what reconstructions are judged by: images, other items
 TESTED = tuple(record for record in RECORDS if record.margin)  # between methods, tags and versions
-LIVE = (
-    "mse",
-    "normalised_error",
-    "perplexity",
-    "usage",
-    "prior_held_out",
-    "gfd",
-)  # shown of a job at work
+LIVE = {  # shown of a job at work -> its name there
+    "relative_perplexity": "perplexity / K", "mse": "mse", "normalised_error": "normalised error",
+    "prior_held_out": "prior loss, held out",
+}  # fmt: skip
 EACH = "codebook_"  # begins the names of the rows that hold each of several codebooks
 
 INCEPTION = "inception-v3-compat"
@@ -222,8 +218,13 @@ def worst(name: str, values: Sequence[float]) -> int:
 
 
 def live(values: Mapping[str, Any]) -> str:
-    """The last numbers of a job at work: "mse 0.00421 perplexity 12.4"."""
-    return " ".join(f"{k} {values[k]:.4g}" for k in LIVE if isinstance(values.get(k), float))
+    """The last numbers of a job at work: "COLLAPSED, perplexity / K 4.2 %, mse 0.00421"."""
+    known = {key: values[key] for key in LIVE if isinstance(values.get(key), float)}
+    numbers = [
+        f"{LIVE[key]} {percent(value) if of(key).share else f'{value:.3g}'}"
+        for key, value in known.items()
+    ]
+    return ", ".join(["COLLAPSED"] * (values.get("collapsed", 0) > 0) + numbers)
 
 
 def percent(share: float, decimals: int = 1) -> str:

@@ -130,12 +130,17 @@ class Probe:
 
     Of several codebooks the worst counts. Besides the values it keeps, for the first item, one
     entropy map (h, w) per call: Fig. 2b.
+
+    Attributes:
+        standing: ``relative_perplexity`` of the last call, and ``collapsed``, 1 or 0, as
+            ``metrics.verdict`` has it of so few items; empty without a codebook.
     """
 
     def __init__(self, items: np.ndarray, device: torch.device, form: Form = IMAGES):
         self.items = items[:PROBED]
         self.device, self.form = device, form
         self.maps: list[np.ndarray] = []
+        self.standing: dict[str, float] = {}
 
     @torch.no_grad()
     def __call__(self, model: DiscreteVAE) -> dict[str, float]:
@@ -161,7 +166,12 @@ class Probe:
                 posterior.add(probabilities)
                 if start == 0:
                     self.maps.append(posterior_entropy(probabilities[:1])[0].cpu().numpy())
-        values = use_of_worst(counts.cpu().numpy()) | {"z_e_norm": norm / len(self.items)}
+        counted = counts.cpu().numpy()
+        values = use_of_worst(counted) | {"z_e_norm": norm / len(self.items)}
+        if quantizer.codebooks:
+            collapsed = any(metrics.verdict(each) == "collapsed" for each in counted)
+            relative = values["perplexity"] / size
+            self.standing = {"relative_perplexity": relative, "collapsed": float(collapsed)}
         values |= {k: v for k, v in posterior.values().items() if k != "mutual_information"}
         if distance:
             values["code_distance"] = distance / len(self.items)

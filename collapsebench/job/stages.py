@@ -64,7 +64,9 @@ def train_stage(workspace: Workspace) -> Result:
         device=workspace.device,
         form=items.form,
         probe=probe,
-        report=lambda step, values: workspace.report("train", step, settings.steps, values),
+        report=lambda step, values: workspace.report(
+            "train", step, settings.steps, values | probe.standing
+        ),
         stop=lambda: bool(workspace.stop()),
         checkpoint=workspace.checkpoint("train"),
         checkpoint_s=workspace.order.checkpoint_s,
@@ -100,7 +102,6 @@ def encode_stage(workspace: Workspace) -> Result:
             assignment=workspace.job.settings["encode"]["assignment"],
             seed=workspace.job.seed,
         )
-        workspace.progress("encode", SPLITS.index(split) + 1, len(SPLITS), encoded.values)
         files += save_arrays(workspace.folder, {tokens_file(split): encoded.tokens})
         error = encoded.values[form.error]
         values = encoded.values | form.of_tokens(encoded.tokens, size, codebooks, error)
@@ -108,6 +109,8 @@ def encode_stage(workspace: Workspace) -> Result:
         used = by_codebook(encoded.tokens, codebooks)
         for table, added in token_rows(used, size, codebook, split).items():
             rows[table] += added
+        said = {row["metric"]: row["value"] for row in rows["metrics"] if row["split"] == split}
+        workspace.progress("encode", SPLITS.index(split) + 1, len(SPLITS), said)
         if split == "test":
             shown = np.stack([items[: len(encoded.reconstructions)], encoded.reconstructions])
             files += save_shown(workspace.folder / form.file, shown)

@@ -51,6 +51,12 @@ def tasks(jobs: Sequence[Job], results: Path) -> list[Task]:
     return todo
 
 
+def jobs_of(todo: Sequence[Task]) -> str:
+    """How many jobs tasks belong to, in words: "1 job", "12 jobs"."""
+    count = len({task.job.job_id for task in todo})
+    return f"{count} job{'s' * (count != 1)}"
+
+
 def recover(jobs: Sequence[Job], results: Path) -> None:
     """Writes rows that the tables lost again from the jobs' folders, and says so.
 

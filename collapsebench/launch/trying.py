@@ -17,12 +17,11 @@ from pathlib import Path
 from collapsebench import report, stats
 from collapsebench.datasets import data_root
 from collapsebench.launch import devices, inputs, start
-from collapsebench.launch.board import duration
 from collapsebench.launch.launcher import Options
 from collapsebench.plan import costs, registry
 from collapsebench.plan import forecast as plans
 from collapsebench.plan.forecast import Choice
-from collapsebench.quantities import of
+from collapsebench.quantities import duration, of
 from collapsebench.report import tables
 from collapsebench.report.cells import mean, missing
 from collapsebench.report.data import Comparison, Group, ReportData, TableRow

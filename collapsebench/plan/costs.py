@@ -28,7 +28,7 @@ from collapsebench.settings import PIPELINE
 # cpu: one core at 30 % of the 94 GFLOP/s that a large float32 matrix product reached on an EPYC.
 A100 = 9.7e12
 RATES = {"a100": A100, "h100": A100 * 3.35 / 2.04, "h200": A100 * 4.8 / 2.04, "cpu": 1.4e10}
-
+START_S = 6.0  # of a core, that a job takes before its first step and after its last
 
 SMALL = 2**20  # numbers in a codebook that may take memory
 

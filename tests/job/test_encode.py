@@ -91,6 +91,22 @@ def test_the_probe_draws_no_random_number_and_sees_the_codebook():
     assert 0 <= probe.maps[0].min() <= probe.maps[0].max() <= math.log(8) + 1e-6
 
 
+def test_the_probe_says_how_the_codebook_stands():
+    net, data = network("vq_vae"), images()
+    probe = encode.Probe(data, CPU)
+    values = probe(net)  # 320 tokens, 8 codes: enough to judge by
+    assert probe.standing["relative_perplexity"] == values["perplexity"] / 8
+    collapsed = values["perplexity"] / 8 < 0.1 or values["usage"] < 0.5
+    assert probe.standing["collapsed"] == collapsed
+    with torch.no_grad():
+        net.quantizer.codes()[1:] = 1e6  # never the nearest
+    probe(net)
+    assert probe.standing == {"relative_perplexity": 1 / 8, "collapsed": 1.0}
+    without = encode.Probe(data, CPU)
+    without(network("continuous"))
+    assert without.standing == {}  # there is no codebook to collapse
+
+
 def test_of_several_codebooks_the_probe_reports_the_worst():
     net, data = network("rq_vae"), images(9)
     net.quantizer.codebook[2, 1:] = 1e6  # the third depth can use one code only

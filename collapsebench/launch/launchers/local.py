@@ -12,10 +12,11 @@ from pathlib import Path
 from collapsebench.job.process import TAKEN, spawn
 from collapsebench.job.stop import Signals
 from collapsebench.launch import tasks
+from collapsebench.launch.ahead import Ahead
 from collapsebench.launch.board import Board
 from collapsebench.launch.launcher import Launcher, Options
 from collapsebench.launch.outcomes import record, settle
-from collapsebench.launch.tasks import Slot, Task, again
+from collapsebench.launch.tasks import Slot, Task, again, jobs_of
 from collapsebench.plan.job import Job
 from collapsebench.results import claims, provenance, tables
 from collapsebench.results.folder import CANCEL, job_folder
@@ -38,8 +39,10 @@ class Local(Launcher):
         """
         count = options.slots or default_slots(len(todo))
         places = tasks.slots(count, options.gpus, options.jobs_per_gpu)
-        print(f"{title}: {len(todo)} tasks to run on {len(places)} slots", flush=True)
-        with Board(todo, self.results) as board, Signals() as signals:
+        ahead = Ahead(todo, self.results, options.gpus, len(places))
+        words = f"{jobs_of(todo)} to run, {len(places)} at a time", ahead.words({})
+        print(f"{title}: {', '.join(filter(None, words))}", flush=True)
+        with Board(todo, self.results, ahead) as board, Signals() as signals:
             crew = Crew(todo, self.results, places, options, board.on_end)
             try:
                 while crew.busy(stopping=signals.count > 0):
@@ -79,7 +82,7 @@ class Crew:
         results: Path,
         places: Sequence[Slot],
         options: Options,
-        on_end: Callable[[Job, str], None],
+        on_end: Callable[[Task, str, bool], None],
     ):
         self.waiting, self.free = list(todo), list(places)
         self.results, self.options, self.on_end = results, options, on_end
@@ -140,7 +143,7 @@ class Crew:
                 status += ", will be tried again"
             elif status == "done":
                 self.waiting += later
-            self._end(task.job, status)
+            self._end(task, status)
 
     def _over(self) -> bool:
         """Whether nothing more is to be started."""
@@ -160,15 +163,15 @@ class Crew:
             if self._held(task.job):
                 continue
             if (job_folder(self.results, task.job.job_id) / CANCEL).exists():
-                self.waiting.remove(task)
-                self.statuses.setdefault(task.job.job_id, "cancelled")
+                self.waiting = [t for t in self.waiting if t.job.job_id != task.job.job_id]
+                self._end(task, "cancelled")
                 continue
             left = task.job.pending(self.results)
             if left and left[0] in task.stages:
                 return task
             self.waiting.remove(task)  # done by another run, or an earlier stage failed in one
             if not left:
-                self._end(task.job, "done")
+                self._end(task, "done")
         return None
 
     def _held(self, job: Job) -> bool:
@@ -211,7 +214,8 @@ class Crew:
             return "timeout"
         return settle(code, task, self.results, "local")
 
-    def _end(self, job: Job, status: str) -> None:
-        self.statuses[job.job_id] = status.partition(",")[0]
-        self.look_again.pop(job.job_id, None)
-        self.on_end(job, status)
+    def _end(self, task: Task, status: str) -> None:
+        job_id = task.job.job_id
+        self.statuses[job_id] = status.partition(",")[0]
+        self.look_again.pop(job_id, None)
+        self.on_end(task, status, any(t.job.job_id == job_id for t in self.waiting))

@@ -15,11 +15,11 @@ from collapsebench import extras
 from collapsebench.job.order import Order
 from collapsebench.job.process import spawn
 from collapsebench.job.stop import Signals
+from collapsebench.launch.ahead import Ahead
 from collapsebench.launch.board import Board
 from collapsebench.launch.launcher import Launcher, Options
 from collapsebench.launch.outcomes import record, settle
-from collapsebench.launch.tasks import Task, again
-from collapsebench.plan.job import Job
+from collapsebench.launch.tasks import Task, again, jobs_of
 from collapsebench.results.tables import FINAL
 from collapsebench.settings import UserError
 
@@ -54,9 +54,10 @@ class Ray(Launcher):
         Raises:
             UserError: Ray is not installed, or the cluster does not answer.
         """
-        print(f"{title}: {len(todo)} tasks to run by Ray", flush=True)
+        print(f"{title}: {jobs_of(todo)} to run by Ray", flush=True)
         ray = connect(self.settings.address)
-        with Board(todo, self.results) as board, Signals() as signals:
+        ahead = Ahead(todo, self.results, options.gpus, slots=1)
+        with Board(todo, self.results, ahead) as board, Signals() as signals:
             fleet = Fleet(ray, self, options, board.on_end)
             try:
                 for task in todo:
@@ -110,7 +111,7 @@ class Fleet:
         ray: Any,
         launcher: Ray,
         options: Options,
-        on_end: Callable[[Job, str], None],
+        on_end: Callable[[Task, str, bool], None],
     ):
         self.ray, self.launcher, self.options, self.on_end = ray, launcher, options, on_end
         self.results, self.cluster = launcher.results, launcher.settings
@@ -167,9 +168,11 @@ class Fleet:
                 self.start(following)
                 continue
             self.statuses[task.job.job_id] = status
-            self.on_end(task.job, status)
-            if status == "done" and not self.told and self.later[task.job.job_id]:
-                self.start(self.later[task.job.job_id].pop(0))
+            later = self.later[task.job.job_id]
+            more = status == "done" and not self.told and bool(later)
+            self.on_end(task, status, more)
+            if more:
+                self.start(later.pop(0))
 
     def _outcome(self, reference: Any, task: Task) -> str:
         try:
