@@ -12,11 +12,11 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from rich.table import Table as RichTable
 from rich.text import Text
 
 from collapsebench.report import kinds
 from collapsebench.report.palette import Look
+from collapsebench.report.terminal import Fitted
 
 LATEX = {
     "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_",
@@ -288,26 +288,21 @@ def latex(text: str) -> str:
     return "".join(LATEX.get(character, character) for character in text)
 
 
-def to_terminal(table: Table) -> RichTable:
-    """A rich table: one line per cell where cells have several parts."""
+def to_terminal(table: Table) -> Fitted:
+    """For rich to print: one line per cell where cells have several parts."""
     labels, values = table.head()
-    shown = RichTable(title=table.title, caption=table.text, title_justify="left",
-                      caption_justify="left", header_style="bold")  # fmt: skip
-    for name in labels:
-        shown.add_column(name)
-    for name in values:
-        shown.add_column(name, justify="right")
-    last = ""
+    rows, sections, last = list[list[Text]](), set[int](), ""
     for names, parts, cells in table.flat():
         if table.tall and last not in ("", names[0]):
-            shown.add_section()
+            sections.add(len(rows))
         last = names[0]
         texts = [Text(str(part)) for part in parts]
         for i, cell in enumerate(cells):
             if cell.bold or cell.mark:
                 texts[i] = Text(cell.marked, "bold" if cell.bold else "")
-        shown.add_row(*map(Text, names), *texts)
-    return shown
+        rows.append([*map(Text, names), *texts])
+    head = [*labels, *values]
+    return Fitted(table.title, table.text, head, len(labels), rows, frozenset(sections))
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ import io
 import re
 
 import pytest
+from rich.cells import cell_len
 from rich.console import Console
 
 from collapsebench.report.tables import (
@@ -85,3 +86,26 @@ def test_the_terminal_shows_the_same_digits():
     console = Console(width=160, file=io.StringIO())
     console.print(to_terminal(TALL))
     assert re.search(r"A\s+│ m_1\s+│ 412.67 ± 2.05 │ −1.50", console.file.getvalue())
+
+
+@pytest.mark.parametrize("width", [60, 80, 200])
+def test_a_terminal_of_any_width_truncates_no_name(width):
+    names = ["VQ-VAE-EMA", "vector_quantize_pytorch:VQ", "量子化"]
+    heads = ["relative, %", "quantizer, 1000 parameters", "MSE × 10³", "notes", "-m"]
+    cells = [
+        [plain(text) for text in ("≈ 11.6", "0.5", "10.69 ± 7.84", "collapsed in 1/1", name)]
+        for name in names
+    ]
+    rows = [TableLine(name, own) for name, own in zip(names, cells, strict=True)]
+    console = Console(width=width, file=io.StringIO())
+    console.print(to_terminal(Table("wide", "Wide", "Means.", "method", heads, rows)))
+    printed = console.file.getvalue()
+    lines = printed.splitlines()
+    assert max(map(cell_len, lines)) <= width
+    parts = sum(line.startswith("┏") for line in lines)
+    assert parts == {60: 4, 80: 2, 200: 1}[width]
+    assert "…" not in printed
+    for name in names:  # once in each part, and as its -m
+        assert printed.count(name) == parts + 1
+    assert printed.count("10.69 ± 7.84") == 3
+    assert (printed.count("Wide"), printed.count("Means.")) == (1, 1)
