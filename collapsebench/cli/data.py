@@ -20,6 +20,7 @@ class Listed:
         where: the folder of the decoded arrays, or what is missing and where it belongs.
         size: bytes of the decoded arrays, 0 if not prepared.
         content_hash: names the content; empty where only the files could tell.
+        fix: the command that provides what is missing.
     """
 
     name: str
@@ -27,6 +28,7 @@ class Listed:
     where: str
     size: int
     content_hash: str
+    fix: str = ""
 
 
 def dataset(name: str) -> Dataset:
@@ -92,17 +94,27 @@ def listing(settings: Data, root: Path) -> list[Listed]:
 
 
 def print_listing(rows: list[Listed]) -> None:
-    """Prints a listing for a person."""
+    """Prints a listing for a person: a line each, and what would mend it."""
     width = max(len(row.name) for row in rows)
     for row in rows:
         size = f"{row.size / 1e6:.0f} MB, " if row.size else ""
-        print(f"{row.name:<{width}}  {row.present:<8}  {size}{row.where}")
+        print(f"{row.name:<{width}}  {row.present:<8}  {size}{in_short(row.where)}")
+        if row.fix:
+            print(f"{'':{width}}  fix: {row.fix}")
+
+
+def in_short(line: str) -> str:
+    """What is missing and where, without label and advice: "no a.zip and 4 more in ~/data"."""
+    clauses = line.partition("; ")[0].split(": ")
+    said = next((clause for clause in clauses if clause.startswith("no ")), clauses[-1])
+    return said.replace(f"{Path.home()}/", "~/")
 
 
 def _listed(name: str, settings: Data, root: Path) -> Listed:
     chosen = dataset(name)
     if line := chosen.missing(settings, root):
-        return Listed(name, "missing", line, 0, _content(chosen, settings, root))
+        content = _content(chosen, settings, root)
+        return Listed(name, "missing", line, 0, content, chosen.remedy)
     folder = chosen.entry(settings, root)
     content = chosen.content_hash(settings, root)
     if not folder.is_dir():

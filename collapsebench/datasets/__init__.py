@@ -58,6 +58,9 @@ class Items:
         return f"{', '.join(counts)} {self.form.noun} of {self.form.extent}"
 
 
+NAMED = 2  # of the files that a line names; the others are counted
+
+
 class Dataset:
     """Base of every dataset: a subclass writes ``read`` and ``lacking``, and names its content.
 
@@ -68,6 +71,7 @@ class Dataset:
         image_size: height and width in pixels; 0 where the settings decide.
         train_images: size of the train split; 0 where it is not known beforehand.
         paper_split: the split that the authors' code evaluated on, "test" or "val".
+        remedy: the command that provides what is missing, "" where there is none.
     """
 
     label: ClassVar[str] = ""
@@ -76,6 +80,7 @@ class Dataset:
     image_size: ClassVar[int] = 0
     train_images: ClassVar[int] = 0
     paper_split: ClassVar[str] = "test"
+    remedy: ClassVar[str] = ""
 
     @property
     def name(self) -> str:
@@ -184,7 +189,9 @@ def expanded(path: str | Path) -> Path:
 def absent(label: str, folder: Path, files: Iterable[str], advice: str) -> str | None:
     """None if all files lie in the folder, else one line: what is absent, where, what to do."""
     lacking = [file for file in files if not (folder / file).exists()]
-    return f"{label}: no {', '.join(lacking)} in {folder.absolute()}; {advice}" if lacking else None
+    more = f" and {len(lacking) - NAMED} more" if len(lacking) > NAMED else ""
+    names = ", ".join(lacking[:NAMED]) + more
+    return f"{label}: no {names} in {folder.absolute()}; {advice}" if lacking else None
 
 
 def mixed(count: int) -> np.ndarray:

@@ -31,10 +31,11 @@ FILES = (
 )
 CODES = {"train": 0, "val": 1, "test": 2}  # in the partition file
 CROP = 140
+REMEDY = "collapsebench data prepare -d celeba --download"
 ADVICE = (
     "put the unpacked img_align_celeba.zip and the text files of "
     "http://mmlab.ie.cuhk.edu.hk/projects/CelebA.html there (data root: --data-root), "
-    "or run `collapsebench data prepare -d celeba --download`"
+    f"or run `{REMEDY}`"
 )
 
 
@@ -45,6 +46,7 @@ class CelebA(Dataset):
     image_size = 64
     train_images = 162_770
     paper_split = "val"
+    remedy = REMEDY
     content = "00d2c5bc6d35e252742224ab0c1e8fcb"  # published MD5 of img_align_celeba.zip
 
     def lacking(self, settings: Data, root: Path) -> str | None:

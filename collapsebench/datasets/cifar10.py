@@ -18,9 +18,10 @@ from collapsebench.settings import Data
 
 FOLDER = "cifar-10-batches-py"
 FILES = (*(f"data_batch_{i}" for i in range(1, 6)), "test_batch", "batches.meta")
+REMEDY = "collapsebench data prepare -d cifar10 --download"
 ADVICE = (
     "unpack cifar-10-python.tar.gz of https://www.cs.toronto.edu/~kriz/cifar.html in the data root "
-    "(--data-root), or run `collapsebench data prepare -d cifar10 --download`"
+    f"(--data-root), or run `{REMEDY}`"
 )
 
 
@@ -28,6 +29,7 @@ class CIFAR10(Dataset):
     """CIFAR10 from its official Python batches."""
 
     label = "CIFAR10"
+    remedy = REMEDY
     image_size = 32
     train_images = 48_000
     content = "c58f30108f718f92721af3b95e74349a"  # published MD5 of cifar-10-python.tar.gz

@@ -17,7 +17,7 @@ import numpy as np
 
 from collapsebench.datasets import Dataset, Source, absent, cut, tenth
 from collapsebench.datasets._torchvision import fetch
-from collapsebench.datasets.cifar10 import ADVICE, FILES, FOLDER, official
+from collapsebench.datasets.cifar10 import ADVICE, FILES, FOLDER, REMEDY, official
 from collapsebench.settings import Data, UserError
 
 ARCHIVE = "cifar10-5k.npz"
@@ -29,6 +29,7 @@ class CIFAR10Small(Dataset):
     """The head of each official CIFAR10 batch, or an archive of just these."""
 
     label = "CIFAR10-5k"
+    remedy = REMEDY
     image_size = 32
     train_images = 4_500
     content = "4f56834a25ced655"  # SHA-256 of x_train, x_test, 16 digits

@@ -32,6 +32,7 @@ class Folder(Dataset):
     """Images of a folder, cut into splits by sub-folders or at random."""
 
     label = "folder"
+    remedy = "collapsebench data prepare -d folder --path FOLDER"
     version = 2
 
     def side(self, settings: Data) -> int:

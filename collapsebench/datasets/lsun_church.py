@@ -34,6 +34,7 @@ class LSUNChurch(Dataset):
     """LSUN churches from the official LMDB files."""
 
     label = "LSUN Church"
+    remedy = "download.py -c church_outdoor of https://github.com/fyu/lsun; unpack it there"
     image_size = 128
     train_images = 124_227
     content = "lsun-church-outdoor-126227-300"  # no checksum is published: the numbers of entries

@@ -28,6 +28,7 @@ class VectorFile(VectorSet):
     """Vectors or sequences from one file."""
 
     label = "vectors"
+    remedy = "collapsebench try FILE"
 
     def shape(self, settings: Data) -> tuple[int, ...]:
         """Of the array, as its file says.

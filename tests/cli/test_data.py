@@ -1,3 +1,4 @@
+import itertools
 import subprocess
 import sys
 
@@ -21,6 +22,19 @@ def test_prepare_then_verify_then_list(tmp_path):
     assert (rows["cifar10"].present, rows["folder"].present) == ("missing", "missing")
     assert rows["cifar10"].content_hash == "c58f30108f718f92721af3b95e74349a"
     assert rows["folder"].content_hash == ""
+
+
+def test_a_listing_is_a_line_each_and_says_what_mends_it(tmp_path, capsys):
+    data.print_listing(data.listing(Data(), tmp_path))
+    lines = capsys.readouterr().out.splitlines()
+    after = {line.split()[0]: following for line, following in itertools.pairwise(lines)}
+    assert lines[1].strip() == "fix: collapsebench data prepare -d celeba --download"
+    missing = [line.split()[0] for line in lines if line.split()[1] == "missing"]
+    assert missing == ["celeba", "cifar10", "cifar10_5k", "folder", "lsun_church", "vectors"]
+    assert all(after[name].strip().startswith("fix: ") for name in missing)
+    assert len(lines) == len(registry.names("datasets")) + len(missing)
+    assert "no img_align_celeba, list_eval_partition.txt and 4 more in" in lines[0]
+    assert data.in_short("no folder given: say where") == "no folder given"
 
 
 def test_a_description_counts_the_splits(tmp_path):

@@ -14,6 +14,9 @@ def test_a_fresh_folder_has_notes_but_nothing_wrong(tmp_path):
     assert found["data digits"] == Line("ok", "data digits", "ready")
     assert found["data cifar10"].level == "note"
     assert "cifar-10-batches-py" in found["data cifar10"].text
+    assert found["data cifar10"].fix == "collapsebench data prepare -d cifar10 --download"
+    assert found["jobs"].fix == "collapsebench run --grid demo"
+    assert all("\n" not in f.text and "; " not in f.text for f in found.values())
     assert found["rows metrics"].text == "0"
     assert "nothing was run" in found["jobs"].text
 
@@ -28,7 +31,9 @@ def test_a_torn_file_is_named_and_wrong(tmp_path, capsys):
     assert len(wrong) == 1
     assert "torn.parquet" in wrong[0].text
     assert doctor.print_findings(found) == 1
-    assert "wrong" in capsys.readouterr().out
+    lines = capsys.readouterr().out.splitlines()
+    (at,) = (i for i, line in enumerate(lines) if line.startswith("wrong"))
+    assert lines[at + 1].split() == ["fix:", *doctor.AGAIN.split()]
 
 
 def test_jobs_that_wait_for_somebody_are_wrong(tmp_path):
@@ -40,4 +45,6 @@ def test_jobs_that_wait_for_somebody_are_wrong(tmp_path):
     tables.write_json(tmp_path / "grids" / "g.json", {"jobs": [job]})
     said = {"stage": "train", "status": "error", "message": "broke"}
     tables.write_json(tmp_path / "jobs" / job["job_id"] / "status.json", said)
-    assert doctor.jobs(tmp_path) == [Line("wrong", "jobs", "1 error")]
+    assert doctor.jobs(tmp_path) == [
+        Line("wrong", "jobs", "1 error", "collapsebench retry --failed")
+    ]
