@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import operator
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, overload
 
 import numpy as np
@@ -271,19 +271,19 @@ def psnr(mse: float) -> float:
 @overload
 def codebook_metrics(
     tokens: Any, codebook_size: int, codebook: Any = ..., axis: int = ..., ignore: int | None = ...
-) -> dict[str, float]: ...
+) -> Metrics: ...
 @overload
 def codebook_metrics(
     tokens: Any, codebook_size: Sequence[int], codebook: Any = ..., axis: int = ...,
     ignore: int | None = ...,
-) -> list[dict[str, float]]: ...  # fmt: skip
+) -> MetricsOfEach: ...  # fmt: skip
 def codebook_metrics(
     tokens: Any,
     codebook_size: Any,
     codebook: Any = None,
     axis: int = -1,
     ignore: int | None = None,
-) -> dict[str, float] | list[dict[str, float]]:
+) -> Metrics | MetricsOfEach:
     """Every metric of a codebook, by name; of several codebooks, a list with one such dict each.
 
     Arrays, lists and torch tensors are taken alike, see ``to_array``.
@@ -309,7 +309,7 @@ def codebook_metrics(
     """
     array = to_array(tokens)
     if np.ndim(codebook_size) == 0:
-        return _metrics_of_one(array, operator.index(codebook_size), codebook, ignore)
+        return Metrics(_metrics_of_one(array, operator.index(codebook_size), codebook, ignore))
     sizes = [operator.index(size) for size in codebook_size]
     if array.ndim < 2 or not -array.ndim <= axis < array.ndim or array.shape[axis] != len(sizes):
         raise ValueError(f"tokens {array.shape} have no axis {axis} of {len(sizes)} codebooks")
@@ -317,10 +317,47 @@ def codebook_metrics(
     if len(vectors) != len(sizes):
         raise ValueError(f"{len(vectors)} codebooks are given, and {len(sizes)} sizes")
     parts = np.moveaxis(array, axis, 0)
-    return [
-        _metrics_of_one(part, size, one, ignore)
+    return MetricsOfEach(
+        Metrics(_metrics_of_one(part, size, one, ignore))
         for part, size, one in zip(parts, sizes, vectors, strict=True)
-    ]
+    )
+
+
+class Metrics(dict[str, float]):
+    """The metrics of one codebook; a notebook shows them as a table."""
+
+    def _repr_html_(self) -> str:
+        return _html_table([self])
+
+
+class MetricsOfEach(list[Metrics]):
+    """Those of several codebooks, side by side in a notebook."""
+
+    def _repr_html_(self) -> str:
+        return _html_table(self)
+
+
+def _html_table(columns: Sequence[Mapping[str, float]]) -> str:
+    """A line each metric, a column each codebook; what a codebook does not have is a dash."""
+    names = dict.fromkeys(name for column in columns for name in column)
+    head = "".join(f"<th>{place}</th>" for place in range(len(columns)))
+    lines = "".join(
+        f"<tr><th>{name.replace('_', ' ')}</th>"
+        + "".join(f"<td>{_shown(name, column.get(name, math.nan))}</td>" for column in columns)
+        + "</tr>"
+        for name in names
+    )
+    return f"<table><thead><tr><th>codebook</th>{head}</tr></thead><tbody>{lines}</tbody></table>"
+
+
+def _shown(name: str, value: float) -> str:
+    if math.isnan(value):
+        return "–"
+    if name == "collapsed":
+        return "yes" if value else "no"
+    if name in ("usage", "relative_perplexity"):
+        return f"{100 * value:.1f} %"
+    return f"{value:,.0f}" if value.is_integer() else f"{value:,.4g}"
 
 
 def _metrics_of_one(

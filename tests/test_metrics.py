@@ -1,5 +1,6 @@
 """Codebook metrics against sums done by hand and against simulation."""
 
+import json
 import math
 
 import numpy as np
@@ -284,3 +285,24 @@ def test_codebooks_of_different_sizes_have_their_own_metrics(axis):
 def test_codebook_of_the_wrong_shape_is_refused(shape):
     with pytest.raises(ValueError, match="codebook has shape"):
         metrics.codebook_metrics([0, 1], 8, np.zeros(shape))
+
+
+def test_a_notebook_shows_metrics_as_a_table():
+    one = metrics.codebook_metrics([[0, 1, 0, 1]], 4)
+    assert one == dict(one)
+    assert json.loads(json.dumps(one))["usage"] == 0.5
+    html = one._repr_html_()
+    assert "<th>codebook</th><th>0</th></tr>" in html
+    assert "<tr><th>perplexity</th><td>2</td></tr>" in html
+    assert "<tr><th>relative perplexity</th><td>50.0 %</td></tr>" in html
+    assert "<tr><th>collapsed</th><td>no</td></tr>" in html
+    assert "<tr><th>perplexity batch mean</th><td>–</td></tr>" in html  # of no full batch
+
+
+def test_several_codebooks_stand_side_by_side_in_a_notebook():
+    tokens = np.stack([np.zeros(64, int), np.arange(64) % 2], axis=1)
+    codes = np.eye(2)
+    html = metrics.codebook_metrics(tokens, [64, 2], [np.eye(64), codes])._repr_html_()
+    assert "<th>codebook</th><th>0</th><th>1</th>" in html
+    assert "<tr><th>collapsed</th><td>yes</td><td>no</td></tr>" in html
+    assert "<tr><th>usage</th><td>1.6 %</td><td>100.0 %</td></tr>" in html
