@@ -74,7 +74,7 @@ def new_method(name: str, folder: Path) -> Path:
         raise UserError(f"{path} exists; nothing was written")
     label = name.replace("_", " ").title().replace("Vq", "VQ").replace("Vae", "VAE")
     text = TEMPLATE.format(label=label, cls=label.replace(" ", "").replace("-", ""))
-    tables.replace_atomically(path, lambda p: p.write_text(text), Path.read_text)
+    tables.replace_atomically(path, lambda p: p.write_text(text, encoding="utf-8"), Path.read_bytes)
     return path
 
 

@@ -8,6 +8,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from collapsebench import __version__, extras
+from collapsebench.cli.streams import speak_plainly
 from collapsebench.settings import UserError, printable, system_reason
 
 app = typer.Typer(
@@ -19,6 +20,7 @@ app = typer.Typer(
 
 def main() -> None:
     """Runs the command line; bad input, or what the system refuses, is one line and exit code 2."""
+    speak_plainly()
     try:
         try:
             with extras.explained():

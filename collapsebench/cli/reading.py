@@ -161,8 +161,8 @@ def inspect(
 
     forms, sizes = inspect.forms(to), numbers("--codebook-size", codebook_size)
     found = inspect.inspect(tokens, sizes or None, codebook, codebooks, axis, ignore, images)
-    inspect.write(found, forms, out)
-    print(found.summary)
+    written = inspect.write(found, forms, out)
+    print(found.summary, *written, sep="\n")
 
 
 @app.command()

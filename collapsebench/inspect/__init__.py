@@ -210,16 +210,18 @@ def forms(text: str) -> list[str]:
     return names
 
 
-def write(inspection: Inspection, names: Sequence[str], folder: Path) -> None:
-    """Writes an inspection in some of ``FORMATS``.
+def write(inspection: Inspection, names: Sequence[str], folder: Path) -> list[Path]:
+    """Writes an inspection in some of ``FORMATS``, and returns the files.
 
     A page ``<tokens>.html`` and values ``<tokens>.json`` go into the folder, a table into the
     terminal.
     """
     from collapsebench.inspect import render
 
-    for name in names:
-        render.WRITERS[name](inspection, folder / f"{inspection.file.path.stem}.{name}")
+    paths = [folder / f"{inspection.file.path.stem}.{name}" for name in names]
+    for name, path in zip(names, paths, strict=True):
+        render.WRITERS[name](inspection, path)
+    return [path for name, path in zip(names, paths, strict=True) if name != "term"]
 
 
 def _sizes(codebook_size: int | Sequence[int] | None) -> tuple[int, ...]:
