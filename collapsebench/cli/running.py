@@ -50,10 +50,12 @@ def plan(
     code_dim: Dims = "", seed: SeedList = None, seeds: SeedCount = None, set_: Set = None,
     only: Only = None, results: Results = Path("results"), data_root: DataRoot = None,
     device: Annotated[str, typer.Option(help="Whose hours: a100, h100, h200 or cpu.")] = "",
+    launcher: Annotated[str, typer.Option(help="Like slurm: node-hours of each array.")] = "",
     as_json: Json = False,
 ) -> None:  # fmt: skip
     """What a grid would do: jobs, what is done, what it costs, what is missing."""
-    from collapsebench.launch import devices
+    from collapsebench.launch import devices, tasks
+    from collapsebench.launch import launcher as launchers
     from collapsebench.plan import forecast as plans
 
     chosen = choice(grid, scale, method, network, dataset, codebook_size, code_dim, seed, seeds,
@@ -61,6 +63,9 @@ def plan(
     loaded, jobs = chosen.jobs()
     found = plans.plan(loaded, jobs, results, device or devices.kind(devices.gpus()), data_root)
     show(found.as_dict()) if as_json else plans.show(found)
+    queue = launchers.find(launcher, results) if launcher and not as_json else None
+    if queue and (text := queue.forecast(tasks.tasks(jobs, results))):
+        print(text)
 
 
 @app.command()

@@ -90,6 +90,10 @@ class Launcher:
         """What would be submitted, for ``--dry-run``."""
         return ""
 
+    def forecast(self, todo: Sequence[Task]) -> str:
+        """What each part of its queue would take, a line each."""
+        return ""
+
     def active(self, ids: Collection[str]) -> set[str]:
         """Those of the ids given to ``note_queued`` that still wait or run."""
         return set()

@@ -43,8 +43,9 @@ def run(choice: plans.Choice, results: Path, options: Options, argv: Sequence[st
     todo = launchers.without_queued(tasks.tasks(jobs, results), results)
     if options.dry_run or (plan.lacking and todo):
         plans.show(plan)
-        if options.dry_run and (scripts := launcher.scripts(todo)):
-            print(scripts)
+        if options.dry_run:
+            for text in filter(None, (launcher.forecast(todo), launcher.scripts(todo))):
+                print(text)
         return 0 if options.dry_run else 2
     if todo and not options.yes and plan.total_hours > plans.ASK_ABOVE_HOURS and not ask(plan):
         return 2

@@ -13,8 +13,10 @@ import pytest
 
 from collapsebench.job import process
 from collapsebench.job.order import Order
+from collapsebench.launch import tasks
 from collapsebench.launch.launchers.slurm import Slurm, Work, arrays, wall_hours
 from collapsebench.launch.tasks import Task
+from collapsebench.plan import costs
 from collapsebench.results import folder, tables
 from tests.conftest import tiny_grid
 from tests.launch.jobs_at_work import assert_committed_once
@@ -63,6 +65,16 @@ def test_one_array_per_stage_group_and_cost_class(tiny_job, tmp_path):
         ("train", 1), ("train", 1), ("after", 1),
     ]  # fmt: skip
     assert found[0][1] < found[1][1]
+
+
+def test_node_hours_of_each_array_are_said(tiny_job, tmp_path, monkeypatch):
+    monkeypatch.setattr(costs, "seconds", lambda job, stage, device, siblings: 900.0)
+    jobs = [tiny_job(seed=seed, stages=("train", "encode", "prior")) for seed in (1, 2, 3)]
+    said = Slurm("slurm", tmp_path).forecast(tasks.tasks(jobs, tmp_path))
+    assert said.splitlines() == [  # half an hour and a quarter of one each; twice that is asked for
+        "array train: 3 x 1 h of wall time, about 1.5 node-hours, at most 3",
+        "array after: 3 x 1 h of wall time, about 0.75 node-hours, at most 3",
+    ]
 
 
 def test_site_settings_lie_beside_the_results(tmp_path):

@@ -131,6 +131,18 @@ class Slurm(Launcher):
             for array in arrays(todo, self.results, self.settings)
         )
 
+    def forecast(self, todo: Sequence[Task]) -> str:
+        """Node-hours of each array: as estimated, and at most, by the wall time that is asked for.
+
+        An array's element is counted as a node, whatever share of one it asks for.
+        """
+        return "\n".join(
+            f"array {array.stages}: {len(array.tasks)} x {array.hours} h of wall time, "
+            f"about {array.estimate_h:.3g} node-hours, "
+            f"at most {len(array.tasks) * array.hours:,}"
+            for array in arrays(todo, self.results, self.settings)
+        )
+
     def active(self, ids: Collection[str]) -> set[str]:
         """Array elements, "array_element", that are pending or running.
 
@@ -182,6 +194,7 @@ class Array:
     stages: str  # "train" or "sample": what the first of them does
     hours: int
     tasks: tuple[Task, ...]
+    estimate_h: float  # of all its tasks, one after another
 
 
 def arrays(todo: Sequence[Task], results: Path, settings: Slurm.Settings) -> list[Array]:
@@ -191,17 +204,22 @@ def arrays(todo: Sequence[Task], results: Path, settings: Slurm.Settings) -> lis
     """
     device = "a100" if settings.gpus_per_node else "cpu"
     siblings = costs.measured_seconds(results, device)
-    groups: dict[tuple[str, int], list[Task]] = {}
+    groups: dict[tuple[str, int], list[tuple[Task, float]]] = {}
     for task in todo:
-        found = sum(costs.seconds(task.job, stage, device, siblings) for stage in task.stages)
+        seconds = sum(costs.seconds(task.job, stage, device, siblings) for stage in task.stages)
         group = FIRST[0] if task.stages[0] in FIRST else "after"
-        groups.setdefault((group, wall_hours(found, settings)), []).append(task)
+        groups.setdefault((group, wall_hours(seconds, settings)), []).append((task, seconds))
     most = settings.max_array_size or largest_array()
     return [
-        Array(stages, hours, tuple(found[start : start + most]))
-        for (stages, hours), found in groups.items()
-        for start in range(0, len(found), most)
+        Array(stages, hours, *_together(members[start : start + most]))
+        for (stages, hours), members in groups.items()
+        for start in range(0, len(members), most)
     ]
+
+
+def _together(members: Sequence[tuple[Task, float]]) -> tuple[tuple[Task, ...], float]:
+    """Tasks, and the hours that they take one after another."""
+    return tuple(task for task, _ in members), math.fsum(s for _, s in members) / 3600
 
 
 def largest_array() -> int:
