@@ -16,11 +16,11 @@ OTHER_VERSION = "the same settings, but code or data of another version"
 OTHER_PROTOCOL = "measured there by another protocol"
 NOT_MEASURED = "trained there, but without such a value"
 
-Facts = Mapping[str, Any]  # name of a setting -> its value
+SettingValues = Mapping[str, Any]  # name of a setting -> its value
 
 
 @dataclass(frozen=True)
-class Cells:
+class SideCells:
     """The cells of a side.
 
     Attributes:
@@ -28,20 +28,20 @@ class Cells:
         measured: cells that have a value of some metric, protocol and all.
     """
 
-    facts: Mapping[CellKey, Facts]
+    facts: Mapping[CellKey, SettingValues]
     measured: frozenset[CellKey]
 
 
-def cells(side: Selection, free: Iterable[str]) -> Cells:
+def cells(side: Selection, free: Iterable[str]) -> SideCells:
     """The cells of a side; settings that were asked for, ``free``, are no difference."""
     free, found = set(free), {}
     for row in sides.first_rows(side.runs).values():
         found[tuple(row[name] for name in CELL[:-1])] = sides.kept(sides.facts(row), free)
     rows = side.metrics.fillna({"protocol": ""}).drop_duplicates(CELL)
-    return Cells(found, frozenset(rows[CELL].itertuples(index=False, name=None)))
+    return SideCells(found, frozenset(rows[CELL].itertuples(index=False, name=None)))
 
 
-def why_alone(key: CellKey, own: Cells, others: Cells) -> str:
+def why_alone(key: CellKey, own: SideCells, others: SideCells) -> str:
     """Why the other side has nothing beside a cell: "there train.steps=500, here 1000"."""
     if key[:-1] in others.facts:
         protocols = {other[-1] for other in others.measured if other[:-1] == key[:-1]}
@@ -50,7 +50,7 @@ def why_alone(key: CellKey, own: Cells, others: Cells) -> str:
     return said(apart, "there {name}={other}, here {own}") or OTHER_VERSION
 
 
-def why_none(own: Cells, others: Cells) -> str:
+def why_none(own: SideCells, others: SideCells) -> str:
     """Why two sides have no cell in common: "train.steps (1000 and 500)"."""
     if own.facts.keys() & others.facts.keys():
         return "their protocols"
@@ -59,12 +59,12 @@ def why_none(own: Cells, others: Cells) -> str:
     return said(apart, "{name} ({own} and {other})") or "the version of their code or data"
 
 
-def nearest(own: Facts, others: Iterable[Facts]) -> dict[str, tuple[Any, Any]]:
+def nearest(own: SettingValues, others: Iterable[SettingValues]) -> dict[str, tuple[Any, Any]]:
     """What the most similar of some cells has otherwise: name -> (own value, its value)."""
     return min((differences(own, other) for other in others), key=weight, default={})
 
 
-def differences(own: Facts, other: Facts) -> dict[str, tuple[Any, Any]]:
+def differences(own: SettingValues, other: SettingValues) -> dict[str, tuple[Any, Any]]:
     """Names of unlike settings, those of a method or network by its own name alone."""
     names = [name for name in {**own, **other} if name.partition(".")[0] not in sides.GROUPS]
     names += [group for group in sides.GROUPS if group in {**own, **other}]

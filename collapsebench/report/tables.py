@@ -16,7 +16,7 @@ from rich.text import Text
 
 from collapsebench.report import kinds
 from collapsebench.report.palette import Look
-from collapsebench.report.terminal import Fitted
+from collapsebench.report.terminal import Parted
 
 LATEX = {
     "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_",
@@ -288,7 +288,7 @@ def latex(text: str) -> str:
     return "".join(LATEX.get(character, character) for character in text)
 
 
-def to_terminal(table: Table) -> Fitted:
+def to_terminal(table: Table) -> Parted:
     """For rich to print: one line per cell where cells have several parts."""
     labels, values = table.head()
     rows, sections, last = list[list[Text]](), set[int](), ""
@@ -302,7 +302,7 @@ def to_terminal(table: Table) -> Fitted:
                 texts[i] = Text(cell.marked, "bold" if cell.bold else "")
         rows.append([*map(Text, names), *texts])
     head = [*labels, *values]
-    return Fitted(table.title, table.text, head, len(labels), rows, frozenset(sections))
+    return Parted(table.title, table.text, head, len(labels), rows, frozenset(sections))
 
 
 @dataclass(frozen=True)

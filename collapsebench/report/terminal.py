@@ -18,7 +18,7 @@ Justify = Literal["left", "right"]
 
 
 @dataclass(frozen=True)
-class Fitted:
+class Parted:
     """What rich prints: rows of texts, the first ``labels`` of which are repeated in each part.
 
     Attributes:
