@@ -33,9 +33,9 @@ NEEDED = (
     'collapsebench: this needs {}, which is not installed: pip install "collapsebench[train]"\n'
 )
 TENSORS = {
-    "author", "check/telltale", "check/tensors", "check/trajectories", "fidelity", "job", "methods",
-    "networks", "ops", "plan/arguments", "plan/lookup", "plan/parts", "plan/wrapped", "prior",
-    "quantizer", "schedules",
+    "author", "check/telltale", "check/tensors", "check/trajectories", "fidelity", "gammas", "job",
+    "methods", "networks", "ops", "plan/arguments", "plan/lookup", "plan/parts", "plan/wrapped",
+    "prior", "quantizer", "schedules",
 }  # fmt: skip
 
 # Read by every Python that is started with its folder on the path: also by those of our own.
@@ -66,7 +66,7 @@ TRAINED = {  # needs tensors -> the first module that it misses
 }
 LIGHTLY = {  # what it prints there
     "list": "vq_vae",
-    "doctor": "this needs torch",
+    "doctor": 'pip install "collapsebench[train]"',
     "data list --root data": "digits",
     "status -r mine": "60 jobs",
     "status -r mine --json": '"job_id"',

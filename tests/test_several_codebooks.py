@@ -217,7 +217,7 @@ def test_status_shows_the_worst_codebook_of_a_running_job(place, tmp_path, data_
 
     work.stop = look
     assert runner.run(work) == "done"
-    assert "perplexity 1 usage 0.125" in seen[-1]
+    assert "COLLAPSED, perplexity / K 12.5 %" in seen[-1]
 
 
 def test_inspecting_the_tokens_gives_one_verdict(place):

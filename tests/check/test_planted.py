@@ -196,6 +196,7 @@ def test_a_posterior_at_another_temperature_is_caught_by_level_0(monkeypatch, te
 def test_other_images_of_a_built_in_dataset_are_caught(
     monkeypatch, stored_jobs, tmp_path, module, right, wrong, changed
 ):
+    registry.dataset("patches")  # made before the fault is in its base
     plant(monkeypatch, module, right, wrong)
     found = {"dataset patches": datasets.record("patches", tmp_path)}
     (finding,) = compare(1, stored_jobs, found, jobs.RTOL)

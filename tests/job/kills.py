@@ -35,7 +35,7 @@ from tests.launch.jobs_at_work import assert_committed_once, ended, numbers, sta
 
 LONGER = {"train.steps": 150, "prior.epochs": 4}
 MOST_KILLS = 5  # of a job in a round; then it is let alone
-UNTIMED = ("log.txt", "progress.json", "order.json", "runs", "cache")
+UNTIMED = ("log.txt", "progress.json", "order.json", "runs", "cache", "__pycache__")
 TIMED = ["run_id", "attempt", "started_at", "finished_at", "wall_s", "items_per_s",
          "peak_memory_bytes", "launcher_job"]  # fmt: skip
 SIGNALS = {

@@ -1,5 +1,6 @@
 """What a run shows: jobs, perplexity / K, COLLAPSED, and the time left before a first job ends."""
 
+import dataclasses
 import io
 import json
 import time
@@ -123,8 +124,7 @@ def test_the_time_left_follows_the_rate_of_the_steps_so_far(two_jobs, tmp_path, 
 
 
 def test_a_job_that_cannot_be_reckoned_with_stops_no_run(tiny_job, tmp_path):
-    job = tiny_job()
-    job.files["method"] = str(tmp_path / "gone.py")
+    job = dataclasses.replace(tiny_job(), files={"method": str(tmp_path / "gone.py")})
     begun = Ahead([Task(job, ("train",))], tmp_path, (), slots=1)
     assert begun.seconds({}) == pytest.approx(costs.START_S, rel=0.01)
 
