@@ -9,12 +9,13 @@ import matplotlib
 from collapsebench import report
 from collapsebench.report.data import ReportData
 from collapsebench.report.style import apply_style
-from collapsebench.report.views import fig6_size
+from collapsebench.report.views import who_collapses
 
 ROOT = Path(__file__).parent.parent
 FOLDER = ROOT / "reports" / "sample"
 PAGES = {  # file -> grid and tag of its rows
     "index.html": ("codebook_size", "demo"),
+    "collapse.html": ("collapse", "cifar10_5k_cpu"),
     "cifar10_5k_short.html": ("tables", "cifar10_5k_short"),
 }
 TABLE = "table1.md"  # of the first page
@@ -38,12 +39,12 @@ def write(folder):
 
 def draw(folder):
     """README's figure, as a file for web pages."""
-    grid, tag = PAGES["index.html"]
+    grid, tag = PAGES["collapse.html"]
     with matplotlib.rc_context(), tempfile.TemporaryDirectory() as drawn:
         apply_style()
-        (figure,) = fig6_size.build(ReportData(grid, rows(tag)))
+        (figure,) = who_collapses.build(ReportData(grid, rows(tag)))
         figure.save(Path(drawn))
-        shutil.copy(Path(drawn) / f"{figure.stems()['relative']}.png", folder / "fig6_size.png")
+        shutil.copy(Path(drawn) / f"{figure.name}.png", folder / "who_collapses.png")
 
 
 if __name__ == "__main__":
