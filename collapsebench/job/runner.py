@@ -74,6 +74,7 @@ def run(workspace: Workspace, stages: Sequence[str] = STAGES, *, wait: bool = Fa
                     workspace.error = error
                     print(user_traceback(error, job), flush=True)
             if workspace.claim.lost:
+                forget(workspace)
                 raise Taken(f"{job.job_id} was taken over by {describe(holder(workspace.folder))}")
             commit(workspace, stage, status, message, rows, facts)
             if status != "done":
@@ -89,7 +90,13 @@ def tidy(workspace: Workspace) -> None:
         path.unlink(missing_ok=True)
     for path in copies.publish(results, folder):
         print(f"rows written again from the job's folder: {path.parent.name}/{path.name}")
-    for stage in job.stage_ids.keys() - job.pending(results):
+    forget(workspace)
+
+
+def forget(workspace: Workspace) -> None:
+    """Removes checkpoints of stages that are done; whoever is at work on another keeps its own."""
+    job = workspace.job
+    for stage in job.stage_ids.keys() - job.pending(workspace.results):
         workspace.checkpoint(stage).unlink(missing_ok=True)
 
 

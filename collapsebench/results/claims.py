@@ -84,7 +84,6 @@ class Claim:
             "started": psutil.Process().create_time(),
             "token": uuid.uuid4().hex,
         }
-        self.lost = False
         self.ended = threading.Event()
 
     def __enter__(self) -> Claim:
@@ -108,8 +107,13 @@ class Claim:
     ) -> None:
         self.ended.set()
         self.heart.join()
-        if latest(self.folder) == self.number:
+        if not self.lost:
             self._write(self.me | {"released": True})
+
+    @property
+    def lost(self) -> bool:
+        """Whether somebody took the job over: looked up anew, for this process may have slept."""
+        return latest(self.folder) != self.number
 
     def _follow(self, number: int) -> bool:
         """Creates the claim after ``number``; False if somebody else was faster."""
@@ -135,7 +139,6 @@ class Claim:
         while not self.ended.wait(self.beat_s):
             beat += 1
             try:
-                self.lost = latest(self.folder) != self.number
                 if not self.lost:
                     self._write(self.me | {"beat": beat})
             except OSError:  # a full disk or a share that is away: the next beat may get through

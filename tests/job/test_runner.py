@@ -179,6 +179,26 @@ def test_a_model_that_samples_one_image_only_is_a_result(tmp_path, tiny_job, wor
     )
 
 
+def test_who_slept_and_was_taken_over_leaves_nothing(tmp_path, tiny_job, workspace):
+    job = tiny_job(stages=("train",))
+    slept, other, steps = workspace(job, tmp_path), workspace(job, tmp_path), []
+
+    def sleep():  # in its fifth step, until another process has done the job
+        steps.append(len(steps))
+        if len(steps) == 5:
+            path = claims.path(slept.folder, claims.latest(slept.folder))
+            tables.write_json(path, claims.holder(slept.folder) | {"released": True})
+            assert runner.run(other) == "done"
+        return "interrupted" if len(steps) >= 5 else ""
+
+    slept.stop = sleep
+    with pytest.raises(claims.Taken):
+        runner.run(slept)
+    assert tables.read(tmp_path, "runs")["status"].tolist() == ["done"]
+    assert json.loads((slept.folder / "status.json").read_text())["status"] == "done"
+    assert not slept.checkpoint("train").exists()
+
+
 def test_the_same_seed_gives_identical_rows_twice(tmp_path, tiny_job, workspace):
     columns = ["metric", "split", "value"]
     frames = []
