@@ -11,6 +11,7 @@ rows of ``runs``, of which all columns but ``TIMED`` are compared.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
 import random
@@ -123,12 +124,14 @@ class Round:
         self.sent[name] += 1
         assert process.pid is not None
         for number in SIGNALS[name]:
-            os.kill(process.pid, number)
+            with contextlib.suppress(ProcessLookupError):  # it ended, or died of the first of two
+                os.kill(process.pid, number)
             time.sleep(self.moments.uniform(0, 0.1))
         if signal.SIGSTOP in SIGNALS[name]:
             release(folder, process.pid)
             ended(start(folder, self.data_root, checkpoint_s=0.05))
-            os.kill(process.pid, signal.SIGCONT)
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(process.pid, signal.SIGCONT)
 
 
 def release(folder: Path, pid: int) -> None:
