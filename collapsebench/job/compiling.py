@@ -31,8 +31,10 @@ def faster(model: DiscreteVAE, x: Tensor, steps: int) -> Callable[[Tensor], Quan
     quantizer = model.quantizer
     if not quantizer.compiles or x.device.type != "cpu":
         return quantizer
+    model.eval()  # a network's statistics and noise are for its steps
     with torch.no_grad():
         z_e = model.encode(x)
+    model.train()
     if float(z_e[:, 0].numel()) * quantizer.codebook_size * steps < EARNS:
         return quantizer
     forward = torch.compile(quantizer.forward, dynamic=False, options=OPTIONS)

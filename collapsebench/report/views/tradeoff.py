@@ -29,15 +29,14 @@ def build(data: ReportData) -> list[Figure]:
     datasets = list(dict.fromkeys(c.dataset for c in data.comparisons))
     cells = {(v, d): own for v in data.variants for d in datasets if (own := _cells(data, v, d))}
     methods = [v for v in data.variants if any(v == variant for variant, _ in cells)]
+    codebooks = {(c.dataset, c.codebook_size, c.code_dim) for c in data.comparisons}
+    several = len(codebooks) < len(data.comparisons)
     caption = (
         "Test split, mean over seeds; right and down is better; hollow: a seed collapsed. Lines "
-        "join the codebooks of one method from small to large; dashed: the Pareto front of all but "
-        "floors."
+        "join the codebooks of one method from small to large"
+        f"{', its trainings in the order of the grid' if several else ''}; dashed: the Pareto "
+        "front of all but floors."
     )
-    if len({(c.dataset, c.codebook_size, c.code_dim) for c in data.comparisons}) < len(
-        data.comparisons
-    ):
-        caption = caption.replace("to large;", "to large, its trainings in the grid's order;")
     forms = {"": partial(_panels, data, cells)}
     caption += data.of_several
     errors = " or ".join(dict.fromkeys(data.error_of(d).bare for d in datasets))
