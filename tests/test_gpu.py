@@ -11,6 +11,7 @@ from collapsebench import ops
 from collapsebench.check import trajectories
 from collapsebench.fidelity import features, load_extractor
 from collapsebench.job import encode, replay, train
+from collapsebench.ops import noise
 from collapsebench.plan import registry
 from collapsebench.prior import sample, sample_naive
 from collapsebench.settings import Train
@@ -35,16 +36,16 @@ def digits():
 
 @pytest.mark.parametrize("method", trajectories.shipped())
 def test_thirty_steps_and_what_they_encode_equal_a_cpus(method, digits, monkeypatch):
-    drawn, draw = [], ops._draw
+    drawn, draw = [], noise._draw
 
     def recorded(shape, sample):
         drawn.append(draw(shape, sample))
         return drawn[-1].clone()
 
     with monkeypatch.context() as patch:
-        patch.setattr(ops, "_draw", recorded)
+        patch.setattr(noise, "_draw", recorded)
         curve, tokens = trained(method, digits, CPU)
-    with ops.replayed_noise([noise.to(GPU) for noise in drawn]):
+    with ops.replayed_noise([each.to(GPU) for each in drawn]):
         on_gpu, tokens_on_gpu = trained(method, digits, GPU)
     assert [point[:2] for point in on_gpu] == [point[:2] for point in curve]
     values = [[value for *_, value in points] for points in (on_gpu, curve)]

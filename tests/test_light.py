@@ -33,7 +33,7 @@ NEEDED = (
     'collapsebench: this needs {}, which is not installed: pip install "collapsebench[train]"\n'
 )
 TENSORS = {
-    "author", "check/telltale", "check/tensors", "check/trajectories", "fidelity", "gammas", "job",
+    "author", "check/telltale", "check/tensors", "check/trajectories", "fidelity", "job",
     "methods", "networks", "ops", "plan/arguments", "plan/lookup", "plan/parts", "plan/wrapped",
     "prior", "quantizer", "schedules",
 }  # fmt: skip

@@ -24,7 +24,9 @@ from collapsebench.plan.forecast import Choice
 from collapsebench.quantities import duration, of
 from collapsebench.report import tables
 from collapsebench.report.cells import mean, missing
-from collapsebench.report.data import Comparison, Group, ReportData, TableRow
+from collapsebench.report.data import ReportData
+from collapsebench.report.group import Group
+from collapsebench.report.rows import Comparison, TableRow
 from collapsebench.report.style import slug
 from collapsebench.report.tables import Number, Part, Table, TableLine, plain
 from collapsebench.report.views import table2

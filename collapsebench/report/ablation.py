@@ -10,8 +10,9 @@ from collapsebench.datasets import label as dataset_label
 from collapsebench.quantities import of
 from collapsebench.report import sweep
 from collapsebench.report.cells import SPREAD, Measure, measured_cell
-from collapsebench.report.data import Group, ReportData
+from collapsebench.report.data import ReportData
 from collapsebench.report.figures import Figure
+from collapsebench.report.group import Group
 from collapsebench.report.palette import VARIANT_LINES
 from collapsebench.report.tables import Cell, Table, TableLine
 

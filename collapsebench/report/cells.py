@@ -9,8 +9,9 @@ import numpy as np
 
 from collapsebench import stats
 from collapsebench.quantities import Quantity
-from collapsebench.report.data import Comparison, Group, ReportData
-from collapsebench.report.rows import LOST
+from collapsebench.report.data import ReportData
+from collapsebench.report.group import Group
+from collapsebench.report.rows import LOST, Comparison
 from collapsebench.report.tables import Cell, Number, Part
 from collapsebench.results.baselines import Published, apart
 

@@ -6,8 +6,10 @@ from collections import Counter
 from typing import Literal
 
 from collapsebench.report import sweep
-from collapsebench.report.data import Comparison, Group, ReportData, TableRow
+from collapsebench.report.data import ReportData
 from collapsebench.report.figures import Figure
+from collapsebench.report.group import Group
+from collapsebench.report.rows import Comparison, TableRow
 
 Dimension = Literal["codebook_size", "code_dim"]
 OTHER: dict[Dimension, Dimension] = {"codebook_size": "code_dim", "code_dim": "codebook_size"}

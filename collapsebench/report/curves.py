@@ -10,9 +10,10 @@ from matplotlib.axes import Axes
 
 from collapsebench.quantities import Quantity, of
 from collapsebench.report import multiples, style
-from collapsebench.report.data import Comparison, ReportData, TableRow
+from collapsebench.report.data import ReportData
 from collapsebench.report.figures import Figure
 from collapsebench.report.multiples import Panel
+from collapsebench.report.rows import Comparison, TableRow
 
 LINES = "Thick: mean over seeds, thin: each seed."
 

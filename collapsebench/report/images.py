@@ -9,7 +9,8 @@ import numpy as np
 from PIL import Image
 
 from collapsebench.report import style
-from collapsebench.report.data import Comparison, ReportData, TableRow
+from collapsebench.report.data import ReportData
+from collapsebench.report.rows import Comparison, TableRow
 from collapsebench.report.style import Drawing
 
 GAP = 2  # pixels between images, in a job's grid and in ours

@@ -7,7 +7,8 @@ from dataclasses import replace
 
 from collapsebench import stats
 from collapsebench.report.cells import missing
-from collapsebench.report.data import Comparison, ReportData, TableRow
+from collapsebench.report.data import ReportData
+from collapsebench.report.rows import Comparison, TableRow
 from collapsebench.report.tables import Cell, Number, Table, TableLine
 from collapsebench.report.what_ran import what_ran
 

@@ -17,8 +17,9 @@ from collapsebench.report.cells import (
     measured_cell,
     missing,
 )
-from collapsebench.report.data import Comparison, Group, ReportData, TableRow
-from collapsebench.report.rows import NOT_RUN
+from collapsebench.report.data import ReportData
+from collapsebench.report.group import Group
+from collapsebench.report.rows import NOT_RUN, Comparison, TableRow
 from collapsebench.report.tables import Cell, Number, Table, TableLine, plain
 from collapsebench.report.what_ran import what_ran
 

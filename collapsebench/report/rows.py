@@ -11,6 +11,7 @@ from typing import Any
 import pandas as pd
 
 from collapsebench.report.kinds import NAMES, shipped_kind
+from collapsebench.report.palette import Look
 from collapsebench.results import tables
 from collapsebench.results.runs import Lost, last
 from collapsebench.settings import STAGES
@@ -66,6 +67,29 @@ class JobRow:
     def setting(self, group: str, name: str) -> Any:
         """A resolved setting, None if the row does not know it."""
         return self.settings.get(group, {}).get(name)
+
+
+@dataclass(frozen=True)
+class TableRow:
+    """A row of a table: a method, on a network, with its settings."""
+
+    method: str
+    label: str
+    kind: str
+    network: str
+    look: Look
+    baseline: str = ""
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A column of a table: everything but the method is equal in it."""
+
+    comparison_id: str
+    dataset: str
+    codebook_size: int
+    code_dim: int
+    label: str
 
 
 def known(entry: Mapping[str, Any]) -> dict[str, Any]:

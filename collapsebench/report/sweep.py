@@ -18,9 +18,11 @@ from collapsebench.datasets import label as dataset_label
 from collapsebench.quantities import Quantity, of
 from collapsebench.report import multiples, style
 from collapsebench.report.cells import mean
-from collapsebench.report.data import Comparison, Group, ReportData, TableRow
+from collapsebench.report.data import ReportData
 from collapsebench.report.figures import Figure
+from collapsebench.report.group import Group
 from collapsebench.report.multiples import Panel
+from collapsebench.report.rows import Comparison, TableRow
 
 BAND = (
     "line: mean over seeds; band: 95 % t-interval of logarithms, of logits where shares are drawn; "

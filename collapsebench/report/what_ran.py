@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from collapsebench.datasets import label as dataset_label
-from collapsebench.report.data import Comparison, ReportData
-from collapsebench.report.rows import thousands
+from collapsebench.report.data import ReportData
+from collapsebench.report.rows import Comparison, thousands
 
 MOST_SEEDS = 5  # that are named; of more their number is said
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pandas as pd
 
 from collapsebench.report import sections
-from collapsebench.report.data import Comparison, ReportData
+from collapsebench.report.data import ReportData
+from collapsebench.report.rows import Comparison
 from collapsebench.report.tables import Cell, Number, Table, TableLine, plain
 from collapsebench.report.what_ran import what_ran
 

@@ -8,7 +8,9 @@ from collapsebench.datasets import label as dataset_label
 from collapsebench.quantities import Quantity, of
 from collapsebench.report import sections
 from collapsebench.report.cells import mean
-from collapsebench.report.data import Group, ReportData, TableRow
+from collapsebench.report.data import ReportData
+from collapsebench.report.group import Group
+from collapsebench.report.rows import TableRow
 from collapsebench.report.tables import Cell, Number, Table, TableLine, plain
 
 title = "Several codebooks"

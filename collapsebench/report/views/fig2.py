@@ -12,9 +12,11 @@ from matplotlib.axes import Axes
 
 from collapsebench.quantities import of
 from collapsebench.report import multiples, sections, style
-from collapsebench.report.data import Comparison, Group, ReportData, TableRow
+from collapsebench.report.data import ReportData
 from collapsebench.report.figures import Figure
+from collapsebench.report.group import Group
 from collapsebench.report.multiples import Panel
+from collapsebench.report.rows import Comparison, TableRow
 from collapsebench.settings import ENTROPY_MAPS
 
 title = "Fig. 2 · Entropy of the token posteriors"
@@ -80,7 +82,7 @@ def _maps(data: ReportData, cells: list) -> list[Figure]:
     for variant, comparison, group in cells:
         if (variant, group) not in data.leading(comparison):
             continue
-        steps, _ = data.curve(Group(data, [group.first]), "entropy_mean")
+        steps, _ = data.curve(Group(data, [group.first], group.code_dim), "entropy_mean")
         maps = _load(data.file(group.first, ENTROPY_MAPS), len(steps))
         if maps is not None:
             shown_maps.append((variant, comparison, maps, steps))

@@ -5,8 +5,10 @@ from __future__ import annotations
 import numpy as np
 
 from collapsebench.report import sections, style
-from collapsebench.report.data import Comparison, Group, ReportData, TableRow
+from collapsebench.report.data import ReportData
 from collapsebench.report.figures import Figure
+from collapsebench.report.group import Group
+from collapsebench.report.rows import Comparison, TableRow
 from collapsebench.report.tables import Number, Table, TableLine, plain
 
 title = "Fig. 3 · Uncertainty and perplexity"

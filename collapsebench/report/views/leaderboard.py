@@ -16,8 +16,10 @@ import pandas as pd
 from collapsebench.quantities import ERRORS, of
 from collapsebench.report import sections
 from collapsebench.report.cells import SPREAD, Measure, marks, mean, seeds
-from collapsebench.report.data import Comparison, Group, ReportData
+from collapsebench.report.data import ReportData
+from collapsebench.report.group import Group
 from collapsebench.report.measured import measured_table, notes
+from collapsebench.report.rows import Comparison
 from collapsebench.report.tables import Cell, Number, Table, plain
 from collapsebench.report.what_ran import what_ran
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 
 from collapsebench.report import sections, sweep
-from collapsebench.report.data import Comparison, Group, ReportData, TableRow
+from collapsebench.report.data import ReportData
 from collapsebench.report.figures import Figure
-from collapsebench.report.rows import thousands
+from collapsebench.report.group import Group
+from collapsebench.report.rows import Comparison, TableRow, thousands
 from collapsebench.report.what_ran import what_ran
 
 title = "Length of training"

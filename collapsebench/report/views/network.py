@@ -12,10 +12,12 @@ from matplotlib.axes import Axes
 from collapsebench.quantities import Quantity, of
 from collapsebench.report import multiples, sections, style
 from collapsebench.report.cells import mean, missing
-from collapsebench.report.data import Comparison, Group, ReportData
+from collapsebench.report.data import ReportData
 from collapsebench.report.figures import Figure
+from collapsebench.report.group import Group
 from collapsebench.report.multiples import Panel
 from collapsebench.report.palette import Look
+from collapsebench.report.rows import Comparison
 from collapsebench.report.style import Drawing
 from collapsebench.report.tables import Table, TableLine, plain
 from collapsebench.report.what_ran import what_ran

@@ -8,9 +8,10 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from collapsebench.report import multiples, sections, style
-from collapsebench.report.data import Comparison, ReportData, TableRow
+from collapsebench.report.data import ReportData
 from collapsebench.report.figures import Figure
 from collapsebench.report.multiples import Panel
+from collapsebench.report.rows import Comparison, TableRow
 
 title = "Codes by rank"
 section = sections.CODEBOOK_USE

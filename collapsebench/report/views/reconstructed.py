@@ -10,8 +10,9 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from collapsebench.report import sections, style
-from collapsebench.report.data import Comparison, ReportData, TableRow
+from collapsebench.report.data import ReportData
 from collapsebench.report.figures import Figure
+from collapsebench.report.rows import Comparison, TableRow
 from collapsebench.report.style import Drawing
 from collapsebench.settings import RECONSTRUCTED
 

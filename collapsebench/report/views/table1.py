@@ -5,8 +5,9 @@ from __future__ import annotations
 from collapsebench.quantities import of
 from collapsebench.report import sections
 from collapsebench.report.cells import SPREAD, Measure
-from collapsebench.report.data import Comparison, ReportData
+from collapsebench.report.data import ReportData
 from collapsebench.report.measured import measured_table, per_comparison
+from collapsebench.report.rows import Comparison
 from collapsebench.report.tables import Table
 
 POOLED, PER_BATCH = of("perplexity"), of("perplexity_batch_mean")

@@ -11,9 +11,11 @@ from matplotlib.axes import Axes
 from collapsebench.datasets import label as dataset_label
 from collapsebench.quantities import Quantity, of
 from collapsebench.report import multiples, sections, style
-from collapsebench.report.data import Comparison, Group, ReportData, TableRow
+from collapsebench.report.data import ReportData
 from collapsebench.report.figures import Figure
+from collapsebench.report.group import Group
 from collapsebench.report.multiples import Panel
+from collapsebench.report.rows import Comparison, TableRow
 
 title = "MSE against perplexity / codebook size"
 section = sections.TRADE_OFF

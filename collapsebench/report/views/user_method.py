@@ -11,7 +11,9 @@ from collapsebench import stats
 from collapsebench.quantities import TESTED, Quantity, percent
 from collapsebench.report import kinds, matrix, sections
 from collapsebench.report.cells import lent, mean
-from collapsebench.report.data import Comparison, Group, ReportData, TableRow
+from collapsebench.report.data import ReportData
+from collapsebench.report.group import Group
+from collapsebench.report.rows import Comparison, TableRow
 from collapsebench.report.tables import Cell, Number, Part, Table, TableLine
 
 title = "Your method against the baselines"

@@ -8,8 +8,10 @@ from matplotlib.ticker import LogLocator, NullLocator
 
 from collapsebench.quantities import Quantity, of
 from collapsebench.report import sections, style
-from collapsebench.report.data import Comparison, Group, ReportData, TableRow
+from collapsebench.report.data import ReportData
 from collapsebench.report.figures import Figure
+from collapsebench.report.group import Group
+from collapsebench.report.rows import Comparison, TableRow
 from collapsebench.report.what_ran import what_ran
 
 title = "Who collapses"

@@ -4,7 +4,7 @@ import mpmath  # comes with torch
 import pytest
 import torch
 
-from collapsebench import gammas
+from collapsebench.ops import gammas
 
 X = [1.0, 1.001, 1.4616, 2.0, 3.7, 9.99, 10.01, 57.0, 1e3, 1e6, 4.85e8]  # up to the clamp, e^20
 SPREAD = 1 + torch.linspace(-12, 20, 5000).exp()
