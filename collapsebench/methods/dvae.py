@@ -36,7 +36,6 @@ class DVAE(Quantizer):
     label = "dVAE"
     network = "dalle"
     recordable = True
-    compiles = True
     on_purpose = frozenset({"noise in training", "no commitment"})
 
     @dataclass(frozen=True)

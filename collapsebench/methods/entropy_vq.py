@@ -40,6 +40,7 @@ class EntropyVQ(Quantizer):
     label = "entropy VQ"
     network = "vqvae"
     recordable = True
+    compiles = True
 
     @dataclass(frozen=True)
     class Settings:

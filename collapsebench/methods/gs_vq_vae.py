@@ -37,7 +37,6 @@ class GSVQVAE(Quantizer):
     label = "GS-VQ-VAE"
     network = "vqvae"
     recordable = True
-    compiles = True
     on_purpose = frozenset({"noise in training", "no commitment"})
 
     @dataclass(frozen=True)

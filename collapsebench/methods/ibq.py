@@ -41,6 +41,7 @@ class IBQ(Quantizer):
     label = "IBQ"
     network = "vqvae"
     recordable = True
+    compiles = True
 
     @dataclass(frozen=True)
     class Settings:

@@ -30,11 +30,11 @@ def test_steps_are_those_of_the_plain_quantizer(method, monkeypatch):
 
 
 def test_without_a_compiler_nothing_changes(monkeypatch, capsys):
-    plain = trained("dvae")
+    plain = trained("edvae")
     monkeypatch.setattr(compiling, "EARNS", 0.0)
     torch._dynamo.reset()
     with config.patch({"cpp.cxx": ("no-such-compiler",), "force_disable_caches": True}):
-        state = trained("dvae")
+        state = trained("edvae")
     assert state.variant == "plain"
     assert state.curve == plain.curve
     assert "the quantizer is not compiled" in capsys.readouterr().out
