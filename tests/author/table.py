@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import sys
+from collections.abc import Iterator
 
 from collapsebench.author.lint import isolated
 from collapsebench.author.lint.findings import CANNOT, NOTE, OK, Findings
@@ -93,19 +94,25 @@ def rows(word: str, subject: str, given: str) -> list[str]:
         return refused(subject, error)
 
 
+def subjects() -> Iterator[tuple[str, str, str]]:
+    """(subject, word on the command line, settings) of every shipped method and class."""
+    for name in registry.names("methods"):
+        yield name, name, ""
+    for name, choices in CLASSES.items():
+        for given in choices:
+            yield f"{name} {given}".strip(), f"{PACKAGE}:{name}", given
+
+
 def main() -> None:
     """Prints both tables."""
     head = "| subject | verdict | check | what was measured | looked at |\n|---|---|---|---|---|"
-    only = set(sys.argv[1:])
-    print(f"### Shipped methods\n\n{head}")
-    for name in registry.names("methods"):
-        if not only or name in only:
-            print(*rows(name, name, ""), sep="\n", flush=True)
-    print(f"\n### `{PACKAGE}` {importlib.metadata.version(PACKAGE.replace('_', '-'))}\n\n{head}")
-    for name, choices in CLASSES.items():
-        for given in choices if not only or name in only else ():
-            subject = f"{name} {given}".strip()
-            print(*rows(f"{PACKAGE}:{name}", subject, given), sep="\n", flush=True)
+    package = f"`{PACKAGE}` {importlib.metadata.version(PACKAGE.replace('_', '-'))}"
+    only, titles = set(sys.argv[1:]), {False: "Shipped methods", True: package}
+    for subject, word, given in subjects():
+        if title := titles.pop(word.startswith(PACKAGE), ""):
+            print(f"### {title}\n\n{head}")
+        if not only or subject.split(" ")[0] in only:
+            print(*rows(word, subject, given), sep="\n", flush=True)
 
 
 if __name__ == "__main__":
