@@ -81,16 +81,18 @@ class Wrapped(Quantizer):
     Class attributes:
         module_class: what is built.
         layout, outputs: what was said by hand; else found by trying.
+        found: what was found, by sizes, settings and what was said by hand.
     """
 
     module_class: ClassVar[type[nn.Module]]
     layout: ClassVar[str] = ""
     outputs: ClassVar[Mapping[str, str]] = {}
+    found: ClassVar[dict[tuple[Any, ...], tuple[Recognised, lookup.Lookup]]]
 
     def __init__(
         self, codebook_size: int, code_dim: int, settings: Any, module: nn.Module | None = None
     ):
-        """Builds the module, unless one is given, and tries it once.
+        """Builds the module, unless one is given, and tries the first of its sizes and settings.
 
         Raises:
             Incompatible: its constructor refuses these sizes or lacks an argument.
@@ -100,13 +102,22 @@ class Wrapped(Quantizer):
         self.module = module or arguments.build(
             self.module_class, settings, codebook_size, code_dim
         )
+        said = self.layout, *self.outputs.items()
+        key = (codebook_size, code_dim, repr(settings), *said)
+        if key in self.found:
+            parts_found, self.lookup = self.found[key]
+            self._know(parts_found)
+            return
         grid = next(g for g in GRIDS if code_dim not in (*g, g[1] * g[2]))
         with torch.random.fork_rng(devices=[]):
-            self.form, self.roles, self.eval_roles = recognised(
-                self.module, code_dim, grid, self.layout, self.outputs
-            )
-            self.codebooks = self.roles.form.codebooks
+            parts_found = recognised(self.module, code_dim, grid, self.layout, self.outputs)
+            self._know(parts_found)
             self.lookup = self._found_lookup(grid)
+        self.found[key] = parts_found, self.lookup
+
+    def _know(self, parts_found: Recognised) -> None:
+        self.form, self.roles, self.eval_roles = parts_found
+        self.codebooks = self.roles.form.codebooks
 
     def forward(self, z_e: Tensor) -> Quantized:
         """Calls the module in its layout and picks its parts."""
@@ -260,6 +271,7 @@ def wrap(cls: type[nn.Module], label: str) -> type[Wrapped]:
     """The method that trains a module's class as it is, printed as ``label``."""
     attributes = {
         "module_class": cls,
+        "found": {},
         "label": label,
         "network": "vqvae",
         "Settings": arguments.settings_class(cls),

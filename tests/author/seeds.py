@@ -1,6 +1,6 @@
 """Whether lint says the same of a subject whatever its seeds are, so that no fault is bad luck.
 
-    python -m tests.author.seeds              # every subject of docs/lint.md, 20 sets of three seeds
+    python -m tests.author.seeds              # each subject of docs/lint.md, 20 times three seeds
     python -m tests.author.seeds vq_vae FSQ   # these
 
 A line for each subject: its findings that are not ok, the same in all sets, or in how many of them.

@@ -1,5 +1,7 @@
 """A module of another project as a method: its arguments, layouts, look-ups, ids and training."""
 
+from typing import ClassVar
+
 import pytest
 import torch
 from torch import nn
@@ -65,6 +67,32 @@ def test_trying_draws_nothing_and_changes_nothing():
     torch.manual_seed(3)
     assert torch.equal(method(32, 8, method.Settings()).module.codebook, alone)
     assert torch.rand(()) == drawn
+
+
+class Counting(PlainVQ):
+    """Counts its calls; in a process group a call may be a collective that others must join."""
+
+    calls: ClassVar[list[int]] = []
+
+    def __init__(self, dim: int, codebook_size: int, decay: float = 0.99):
+        super().__init__(dim, codebook_size)
+
+    def forward(self, x):
+        self.calls.append(len(x))
+        return super().forward(x)
+
+
+def test_a_module_is_tried_once_for_its_sizes_and_settings():
+    method = wrap(Counting, "x")
+    first = method(32, 8, method.Settings())
+    tried = len(Counting.calls)
+    again = method(32, 8, method.Settings())
+    assert len(Counting.calls) == tried > 0
+    assert (again.form, again.roles, again.lookup) == (first.form, first.roles, first.lookup)
+    for size, settings in ((16, method.Settings()), (32, method.Settings(decay=0.5))):
+        assert method(size, 8, settings).lookup == first.lookup
+        assert len(Counting.calls) > tried
+        tried = len(Counting.calls)
 
 
 class Less(PlainVQ):

@@ -27,10 +27,11 @@ WORK_S = 60  # of processor time
 
 
 def main(rank: int, folder: Path) -> None:
-    """Joins the group, trains, reports."""
+    """Recognises the module while it is alone, joins the group, trains, reports."""
     resource.setrlimit(resource.RLIMIT_CPU, (WORK_S, WORK_S))
     request, module, size = pickle.load(sys.stdin.buffer)
     torch.set_num_threads(1)
+    subject = _subject(request, module, size)
     distributed.init_process_group(
         "gloo",
         init_method=f"file://{folder / 'store'}",
@@ -40,9 +41,7 @@ def main(rank: int, folder: Path) -> None:
     )
     report: dict[str, Any] = {"error": "", "codes": {}}
     try:
-        report["codes"] = {
-            seed: _codes(_subject(request, module, size), seed, rank) for seed in SEEDS
-        }
+        report["codes"] = {seed: _codes(subject, seed, rank) for seed in SEEDS}
     except (RuntimeError, TypeError, ValueError, AttributeError, AssertionError) as error:
         report["error"] = sentence(error)
     temporary = folder / f"{rank}.tmp"
