@@ -24,7 +24,7 @@ from collapsebench.plan import registry, resolve
 from collapsebench.plan.grid import Point
 from collapsebench.report.data import ReportData
 from collapsebench.report.views import codebook_table, each_codebook, rank_frequency, table1
-from collapsebench.results import status, tables
+from collapsebench.results import provenance, status, tables
 from tests.conftest import FEW, TINY, tiny_grid
 from tests.report.made_up import MadeUp
 
@@ -72,11 +72,13 @@ def place(tmp_path_factory, data_root):
     for name, order in (("dead_first", (0, 1)), ("dead_last", (1, 0))):
         (folder / f"{name}.py").write_text(METHOD.format(name=name, order=order))
     (folder / "tiny.toml").write_text(tiny_grid("dvae", steps=2))
-    command(
-        "run", "--grid", folder / "tiny.toml", "-m", folder / "dead_first.py", "-m",
-        folder / "dead_last.py", "-s", 1, "-s", 2, "-r", folder / "results",
-        "--data-root", data_root, "--debug", "-y",
-    )  # fmt: skip
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(provenance, "cores", lambda: 1)  # the others are at other tests
+        command(
+            "run", "--grid", folder / "tiny.toml", "-m", folder / "dead_first.py", "-m",
+            folder / "dead_last.py", "-s", 1, "-s", 2, "-r", folder / "results",
+            "--data-root", data_root, "--debug", "-y",
+        )  # fmt: skip
     return folder
 
 

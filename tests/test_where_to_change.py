@@ -58,7 +58,7 @@ class InTurn(Launcher):
     def run(self, title, todo, options):
         for job in {task.job.job_id: task.job for task in todo}.values():
             folder = job.queue(self.results)
-            replace(options.order, launcher=self.name).write(folder)
+            replace(options.order, launcher=self.name, threads=1).write(folder)
             process.main(folder)
         return {task.job.job_id: "done" for task in todo}
 '''

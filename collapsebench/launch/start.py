@@ -97,21 +97,28 @@ def record(grid: Grid, jobs: Sequence[Job], argv: Sequence[str]) -> dict[str, An
 
 
 def in_this_process(todo: Sequence[Task], results: Path, order: Order) -> int:
-    """Everything in one process; an exception in a stage shows its whole traceback."""
+    """Everything in one process; an exception in a stage shows its whole traceback.
+
+    Who called it has as many threads as before.
+    """
     import torch
 
     from collapsebench.job import runner
     from collapsebench.job.workspace import Workspace
 
-    for task in todo:
-        folder = task.job.queue(results)
-        device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        threads = process.first_threads(folder, provenance.cores())
-        torch.set_num_threads(threads)
-        workspace = Workspace(Job.load(folder), folder, results, device, threads, order)
-        runner.run(workspace, task.stages)
-        if workspace.error is not None:
-            raise workspace.error
+    before = torch.get_num_threads()
+    try:
+        for task in todo:
+            folder = task.job.queue(results)
+            device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+            threads = process.first_threads(folder, provenance.cores())
+            torch.set_num_threads(threads)
+            workspace = Workspace(Job.load(folder), folder, results, device, threads, order)
+            runner.run(workspace, task.stages)
+            if workspace.error is not None:
+                raise workspace.error
+    finally:
+        torch.set_num_threads(before)
     return 0
 
 

@@ -5,6 +5,13 @@ import subprocess
 import sys
 
 import pytest
+import torch
+
+from collapsebench.job import runner
+from collapsebench.job.order import Order
+from collapsebench.launch import start
+from collapsebench.launch.tasks import Task
+from collapsebench.results import provenance
 
 CHURN = """
 import ctypes, resource
@@ -32,3 +39,13 @@ def test_memory_of_large_tensors_is_taken_from_the_kernel_once():
 
     assert faults(kept=True) < 10
     assert faults(kept=False) > 30  # of 16 384 small pages or 32 large ones
+
+
+def test_a_run_in_this_process_leaves_as_many_threads_as_there_were(
+    tmp_path, tiny_job, monkeypatch
+):
+    before, seen = torch.get_num_threads(), []
+    monkeypatch.setattr(provenance, "cores", lambda: before + 2)
+    monkeypatch.setattr(runner, "run", lambda *given: seen.append(torch.get_num_threads()))
+    start.in_this_process([Task(tiny_job(), ("train",))], tmp_path, Order())
+    assert (seen, torch.get_num_threads()) == ([before + 2], before)
