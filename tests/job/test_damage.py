@@ -9,22 +9,7 @@ import pytest
 from collapsebench.job import runner
 from collapsebench.launch import tasks
 from collapsebench.results import folder, runs, tables
-from tests.conftest import ALL, FEW
-
-
-@pytest.fixture(scope="module")
-def whole(tmp_path_factory, data_root):
-    """(results, job) of a job that is done."""
-    from collapsebench.plan import resolve
-    from collapsebench.plan.grid import Point
-    from collapsebench.plan.job import Job
-    from tests.conftest import TINY
-
-    point = Point("gs_vq_vae", "", FEW, 16, 4, 42, TINY)
-    job = resolve.resolve(point, ALL, "demo", data_root)
-    results = tmp_path_factory.mktemp("results")
-    run(Job.load(job.queue(results)), results, data_root)
-    return results, job
+from tests.conftest import ALL
 
 
 def run(job, results, data_root):

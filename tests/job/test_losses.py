@@ -12,29 +12,17 @@ from collapsebench.job import runner
 from collapsebench.job.order import Order
 from collapsebench.job.workspace import Workspace
 from collapsebench.launch import control, start, tasks
-from collapsebench.plan import resolve
-from collapsebench.plan.grid import Point
 from collapsebench.plan.job import Job
 from collapsebench.report.data import ReportData
 from collapsebench.report.tables import Table
 from collapsebench.report.views import table1
 from collapsebench.results import claims, folder, grids, status, tables
 from collapsebench.settings import MODEL, PRIOR, SAMPLES, UserError, tokens_file
-from tests.conftest import ALL, FEW, TINY
+from tests.conftest import ALL
 
 GRID = {"title": "", "reproduces": [], "scale": "demo", "scale_note": "", "stages": list(ALL),
         "command": "collapsebench run --grid g"}  # fmt: skip
 OWN = (folder.LOG, folder.PROGRESS, folder.STATUS, folder.JOB)  # of a time or place
-
-
-@pytest.fixture(scope="module")
-def whole(tmp_path_factory, data_root):
-    """(results, job) of a job that went through all five stages."""
-    results = tmp_path_factory.mktemp("whole")
-    point = Point("gs_vq_vae", "", FEW, 16, 4, 42, TINY)
-    job = resolve.resolve(point, ALL, "demo", data_root)
-    assert run(results, job, data_root) == "done"
-    return results, job
 
 
 @pytest.fixture
