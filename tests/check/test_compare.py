@@ -22,12 +22,13 @@ def made_up(results, mse, seeds=(42, 1773, 1), methods=("edvae", "dvae")):
     return made.write()
 
 
-@pytest.fixture
-def sides(tmp_path):
-    better = made_up(tmp_path / "a", [0.010, 0.011, 0.0105])
-    made_up(tmp_path / "b", [0.020, 0.021, 0.0205], methods=("edvae", "dvae", "sq_vae"))
-    freeze.freeze("old", "demo", tmp_path / "b", tmp_path / "baselines")
-    return better, tmp_path / "baselines"
+@pytest.fixture(scope="module")
+def sides(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("sides")
+    better = made_up(folder / "a", [0.010, 0.011, 0.0105])
+    made_up(folder / "b", [0.020, 0.021, 0.0205], methods=("edvae", "dvae", "sq_vae"))
+    freeze.freeze("old", "demo", folder / "b", folder / "baselines")
+    return better, folder / "baselines"
 
 
 def test_a_folder_against_a_tag(sides):

@@ -1,6 +1,8 @@
 """What freezing keeps, and what it refuses."""
 
+import functools
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +10,7 @@ import pandas as pd
 import pytest
 
 from collapsebench import report
-from collapsebench.check import freeze, jobs
+from collapsebench.check import freeze, jobs, tensors
 from collapsebench.check import trajectories as level1
 from collapsebench.results import baselines, tables
 from collapsebench.settings import UserError
@@ -20,23 +22,27 @@ def made_up(results, **changes):
     return MadeUp(results, **facts | changes)
 
 
-@pytest.fixture
-def results(tmp_path):
-    return made_up(tmp_path / "results").write()
+@pytest.fixture(scope="module")
+def results(tmp_path_factory):
+    return made_up(tmp_path_factory.mktemp("made_up") / "results").write()
 
 
-def test_rows_are_kept_as_they_were(results, tmp_path):
-    folder = freeze.freeze("mine", "demo", results, tmp_path / "baselines")
-    before, after = tables.read(results, "metrics"), tables.read(folder, "metrics")
+@pytest.fixture(scope="module")
+def frozen(results, tmp_path_factory):
+    """The folder of the results' baseline."""
+    return freeze.freeze("mine", "demo", results, tmp_path_factory.mktemp("baselines"))
+
+
+def test_rows_are_kept_as_they_were(results, frozen):
+    before, after = tables.read(results, "metrics"), tables.read(frozen, "metrics")
     key = ["job_id", "stage", "metric", "split"]
     before, after = (f.sort_values(key).reset_index(drop=True) for f in (before, after))
     pd.testing.assert_frame_equal(before, after, check_dtype=False)  # a column lost its nulls
-    assert set(tables.read(folder, "runs")["stage"]) == {"train", "encode", "prior"}
+    assert set(tables.read(frozen, "runs")["stage"]) == {"train", "encode", "prior"}
 
 
-def test_a_tag_is_a_results_folder_that_can_be_reported(results, tmp_path):
-    folder = freeze.freeze("mine", "demo", results, tmp_path / "baselines")
-    for rows, out in ((results, "before"), (folder, "after")):
+def test_a_tag_is_a_results_folder_that_can_be_reported(results, frozen, tmp_path):
+    for rows, out in ((results, "before"), (frozen, "after")):
         report.build("demo", rows, tmp_path / out, to=("csv",))
     tables = sorted((tmp_path / "before").rglob("table*.csv"))
     assert len(tables) > 1
@@ -45,9 +51,8 @@ def test_a_tag_is_a_results_folder_that_can_be_reported(results, tmp_path):
         assert again.read_text() == table.read_text()
 
 
-def test_curves_are_thinned_and_end_where_they_ended(results, tmp_path):
-    folder = freeze.freeze("mine", "demo", results, tmp_path / "baselines")
-    before, after = tables.read(results, "curves"), tables.read(folder, "curves")
+def test_curves_are_thinned_and_end_where_they_ended(results, frozen):
+    before, after = tables.read(results, "curves"), tables.read(frozen, "curves")
     key = ["job_id", "metric"]
     counts = after.groupby(key)["step"].size()
     assert counts.max() == 30  # every second of 60
@@ -55,23 +60,21 @@ def test_curves_are_thinned_and_end_where_they_ended(results, tmp_path):
     assert (after.groupby(key)["step"].max() == last).all()
 
 
-def test_counts_are_those_of_the_test_split_and_images_of_one_seed(results, tmp_path):
-    folder = freeze.freeze("mine", "demo", results, tmp_path / "baselines")
-    assert set(tables.read(folder, "codes")["split"]) == {"test"}
-    images = list(folder.glob("jobs/*/reconstructions.png"))
+def test_counts_are_those_of_the_test_split_and_images_of_one_seed(frozen):
+    assert set(tables.read(frozen, "codes")["split"]) == {"test"}
+    images = list(frozen.glob("jobs/*/reconstructions.png"))
     assert len(images) == 2  # one for each of two cells
     assert sum(path.stat().st_size for path in images) <= freeze.IMAGES_BYTES
 
 
-def test_manifest_says_where_the_rows_come_from(results, tmp_path):
-    folder = freeze.freeze("mine", "demo", results, tmp_path / "baselines")
-    found = baselines.manifest(folder)
+def test_manifest_says_where_the_rows_come_from(frozen):
+    found = baselines.manifest(frozen)
     assert found["commands"][0] == "collapsebench run --grid demo"
     assert (found["jobs"], found["seeds"], found["grid"]) == (6, [1, 42, 1773], "demo")
     assert found["versions"] == [{"python": "3.11.7", "torch": "2.11.0"}]
     assert found["hardware"] == ["a processor"]
     assert set(found["sensitivity"]) == {"perplexity", "mse"}
-    assert f"metrics/{folder.name}.parquet" in found["files"]
+    assert f"metrics/{frozen.name}.parquet" in found["files"]
 
 
 def test_freezing_again_replaces_the_whole(results, tmp_path):
@@ -105,6 +108,7 @@ def test_a_diverged_seed_is_a_result_and_frozen(tmp_path):
     ("table", "column"), [("runs", "data_hash"), ("runs", "precision"), ("metrics", "protocol")]
 )
 def test_rows_that_were_not_made_alike_are_refused(results, tmp_path, table, column):
+    results = shutil.copytree(results, tmp_path / "results")
     path = next(p for p in sorted((results / table).glob("*.parquet")) if ".encode." in p.name)
     frame = pd.read_parquet(path)
     frame[column] = "another"
@@ -121,6 +125,8 @@ def test_a_tag_is_a_plain_name(results, tmp_path):
 def test_trajectories_refuse_a_change_without_a_bump(tmp_path, monkeypatch):
     monkeypatch.setattr(level1, "shipped", lambda: ["edvae"])  # one method is enough, and quick
     monkeypatch.setattr(jobs, "computed", dict)
+    for level in (tensors, level1):  # the same numbers each time that they are asked for
+        monkeypatch.setattr(level, "computed", functools.cache(level.computed))
     shipped = json.loads(Path(baselines.file("trajectories.json")).read_text())
     shipped["edvae"]["loss"][3] += 1e-3
     (tmp_path / "trajectories.json").write_text(json.dumps(shipped))

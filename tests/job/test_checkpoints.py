@@ -12,6 +12,19 @@ from collapsebench.results.folder import resumable
 from tests.job.test_train import CPU, SHORT, fit, fresh, images
 
 
+@pytest.fixture(scope="module")
+def undisturbed():
+    """(curve, weights) of the training that every other must equal."""
+    whole = fresh("edvae")
+    return fit(whole, SHORT).curve, weights(whole)
+
+
+@pytest.fixture(scope="module")
+def maps():
+    """What the probe keeps of the same training."""
+    return fit(fresh("edvae"), SHORT, probe=encode.Probe(images(16), CPU)).maps
+
+
 def stopped_at(step, path, method="edvae", **options):
     calls = iter(range(100))
     with pytest.raises(train.Interrupted):
@@ -23,14 +36,13 @@ def weights(network):
 
 
 @pytest.mark.parametrize("step", [1, 3, 7, 11])
-def test_the_maps_of_a_resumed_training_are_those_of_an_undisturbed_one(tmp_path, step):
-    probes = [encode.Probe(images(16), CPU) for _ in range(3)]
-    whole = fit(fresh("edvae"), SHORT, probe=probes[0])
-    stopped_at(step, tmp_path / "train.ckpt", probe=probes[1])
-    resumed = fit(fresh("edvae"), SHORT, probe=probes[2], checkpoint=tmp_path / "train.ckpt")
-    assert len(whole.maps) == 4
-    assert np.stack(resumed.maps).tobytes() == np.stack(whole.maps).tobytes()
-    assert resumed.maps is probes[2].maps
+def test_the_maps_of_a_resumed_training_are_those_of_an_undisturbed_one(tmp_path, maps, step):
+    probes = [encode.Probe(images(16), CPU) for _ in range(2)]
+    stopped_at(step, tmp_path / "train.ckpt", probe=probes[0])
+    resumed = fit(fresh("edvae"), SHORT, probe=probes[1], checkpoint=tmp_path / "train.ckpt")
+    assert len(maps) == 4
+    assert np.stack(resumed.maps).tobytes() == np.stack(maps).tobytes()
+    assert resumed.maps is probes[1].maps
 
 
 def truncated(path):
@@ -91,17 +103,17 @@ HARM = {
 
 
 @pytest.mark.parametrize("harm", HARM.values(), ids=HARM)
-def test_a_damaged_checkpoint_is_set_aside_and_training_begins_again(tmp_path, capsys, harm):
+def test_a_damaged_checkpoint_is_set_aside_and_training_begins_again(
+    tmp_path, undisturbed, capsys, harm
+):
     path = tmp_path / "train.ckpt"
     stopped_at(7, path)
     if harm in (HARM["another model"], HARM["another job"]):
         path.unlink()
     harm(path)
-    whole, again = fresh("edvae"), fresh("edvae")
-    expected = fit(whole, SHORT)
+    again = fresh("edvae")
     capsys.readouterr()
-    assert fit(again, SHORT, checkpoint=path).curve == expected.curve
-    assert weights(again) == weights(whole)
+    assert (fit(again, SHORT, checkpoint=path).curve, weights(again)) == undisturbed
     (said,) = capsys.readouterr().out.splitlines()
     assert said.startswith("train.ckpt cannot be used (")
     assert said.endswith("kept as train.ckpt.damaged and made anew")

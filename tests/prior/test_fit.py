@@ -49,9 +49,19 @@ def test_a_dependence_between_depths_is_learned():
     assert fitted.nll_held_out > 0.9 * math.log(4) / 3
 
 
-@pytest.mark.parametrize("stop", [3, 6, 12], ids=["in epoch 1", "end of epoch", "in epoch 2"])
-def test_a_killed_fit_resumes_to_identical_weights(tmp_path, stop):
+def fitted(**options):
     settings = with_(TINY, early_stopping=9, dropout=0.2, schedule="cosine", epochs=3)
+    return fit(counting_grids(107), settings, codebook_size=4, seed=3, device=CPU, **options)
+
+
+@pytest.fixture(scope="module")
+def straight():
+    """The fit that nothing disturbed."""
+    return fitted()
+
+
+@pytest.mark.parametrize("stop", [3, 6, 12], ids=["in epoch 1", "end of epoch", "in epoch 2"])
+def test_a_killed_fit_resumes_to_identical_weights(tmp_path, straight, stop):
     path = tmp_path / "prior.pt"
 
     def kill(step, steps, values):
@@ -59,15 +69,10 @@ def test_a_killed_fit_resumes_to_identical_weights(tmp_path, stop):
         if step == stop:
             raise Killed
 
-    def run(**options):
-        tokens = counting_grids(107)
-        return fit(tokens, settings, codebook_size=4, seed=3, device=CPU, **options)
-
     with pytest.raises(Killed):
-        run(checkpoint=path, progress=kill)
+        fitted(checkpoint=path, progress=kill)
     steps = []
-    resumed = run(checkpoint=path, progress=lambda step, *_: steps.append(step))
-    straight = run()
+    resumed = fitted(checkpoint=path, progress=lambda step, *_: steps.append(step))
     assert steps == list(range(stop + 1, 19))
     assert resumed.curve == straight.curve
     assert resumed.nll_held_out == straight.nll_held_out
