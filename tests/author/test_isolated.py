@@ -1,13 +1,13 @@
 """A subject that misbehaves is ended and named; the command's words, codes and forms."""
 
 import json
-import subprocess
-import sys
 
 import pytest
+from typer.testing import CliRunner
 
 from collapsebench.author.lint import isolated
 from collapsebench.author.lint.request import LintRequest
+from collapsebench.cli import app
 from collapsebench.settings import UserError
 
 HEAD = """
@@ -69,16 +69,10 @@ def test_an_unknown_word_is_bad_input():
         isolated.lint(LintRequest("tests.author.faults.right:PlainQV"))
 
 
-def test_the_command_prints_and_exits(tmp_path):
-    command = [
-        sys.executable,
-        "-m",
-        "collapsebench",
-        "lint",
-        "tests/author/faults/half_a_lattice.py",
-    ]
-    done = subprocess.run([*command, "--json", "--github"], capture_output=True, text=True)
+def test_the_command_prints_and_exits():
+    command = ["lint", "tests/author/faults/half_a_lattice.py", "--json", "--github"]
+    done = CliRunner().invoke(app, command)
     report, _, annotations = done.stdout.rpartition("}\n")
-    assert done.returncode == 1
+    assert done.exit_code == 1
     assert json.loads(report + "}")["exit_code"] == 1
     assert "::error title=tests/author/faults/half_a_lattice.py reachable::K " in annotations

@@ -154,8 +154,8 @@ def test_a_smaller_codebook_is_farther_from_real_patches(randconv, crops):
     def distance(images):
         return frechet_distance(real, features(images, randconv, device="cpu"))
 
-    real = statistics(features(crops(400, 0), randconv, device="cpu"))
-    images = crops(400, 1)
+    real = statistics(features(crops(200, 0), randconv, device="cpu"))
+    images = crops(200, 1)
     pieces = patches(images).astype(np.float32)
     rng = np.random.default_rng(0)
     found = [distance(images)]

@@ -52,7 +52,7 @@ def losses(curve):
     return [value for _, name, value in curve if name == "loss"]
 
 
-TWENTY = Train(steps=20, horizon=20, batch_size=16, points=20)
+TWENTY = Train(steps=20, horizon=20, batch_size=8, points=20)
 
 
 @pytest.mark.parametrize("method", registry.names("methods"))
@@ -79,7 +79,7 @@ def test_bf16_ends_where_fp32_does_within_the_noise_of_seeds():
 
 def test_training_lowers_the_error():
     settings = Train(
-        steps=180, horizon=180, batch_size=32, points=6, ramp=150_000, learning_rate=1e-2
+        steps=180, horizon=180, batch_size=8, points=6, ramp=150_000, learning_rate=1e-2
     )
     plain = images()[:, :1, :1].repeat(32, axis=1).repeat(32, axis=2)  # one colour per image
     curve = train.fit(fresh("continuous"), plain, settings, seed=0, device=CPU).curve
