@@ -162,7 +162,7 @@ def _kind(block: Any) -> str:
 def _mark_of(part: Any) -> Markup:
     """A part as HTML: the spread in its own element, so that it can be small."""
     if isinstance(part, Number) and part.spread is not None:
-        return Markup("{}<span class=pm> ± {}</span>").format(
+        return Markup("{} <span class=pm>± {}</span>").format(
             part.fixed(part.value, part.signed), part.fixed(part.spread)
         )
     return Markup("{}").format(str(part))
