@@ -165,11 +165,12 @@ def _name_lines(ax: Axes, lines: Sequence[Line2D], ends: bool) -> None:
     """Names right of the panel; how high is known when the panels have their places."""
     names = []
     for line in lines:
+        label = str(line.get_label())
         name = ax.annotate(
-            str(line.get_label()), (1, 0.5), (NAME, 0), "axes fraction", "offset points",
+            style.short(label), (1, 0.5), (NAME, 0), "axes fraction", "offset points",
             size=NAME_SIZE, va="center",
         )  # fmt: skip
-        name.set_gid(f"legend:{style.slug(name.get_text())}")
+        name.set_gid(f"legend:{style.slug(label)}")
         names.append(name)
     place = _name_ends if ends else _name_levels
     style.drawing(ax).finish.append(lambda: place(ax, lines, names))

@@ -24,6 +24,8 @@ LINE = "#dfe2e7"
 GHOST = "#c9cdd5"  # methods of other panels
 PAPER = "#fffffe"  # inside of hollow markers
 DECADE = 10.0  # ratio of the largest to the smallest value from which an axis is logarithmic
+LONGEST = 30  # characters of a name in a figure
+NARROW = 15  # where names stand side by side
 SHARES = (0.0, 102.0)  # of an axis in %: with room for a marker at 100
 THEME = {INK: "var(--ink)", QUIET: "var(--quiet)", LINE: "var(--line)", GHOST: "var(--ghost)",
          PAPER: "var(--paper)"}  # fmt: skip
@@ -202,11 +204,12 @@ def entries_of(axes: Iterable[Axes]) -> dict[str, Any]:
 
 def legend_of(canvas: Drawing, entries: Mapping[str, Any]) -> None:
     """A legend of these entries above all panels."""
-    entry = 0.42 + 0.053 * max(map(len, entries))  # inches: a handle and the longest label
+    names = [short(label) for label in entries]
+    entry = 0.42 + 0.053 * max(map(len, names))  # inches: a handle and the longest name
     columns = max(1, min(len(entries), int(canvas.get_figwidth() / entry)))
     canvas.set_figheight(canvas.get_figheight() + 0.16 * math.ceil(len(entries) / columns))
     box = canvas.legend(
-        entries.values(), entries.keys(), loc="outside upper center", ncols=columns,
+        entries.values(), names, loc="outside upper center", ncols=columns,
         columnspacing=1.4,
     )  # fmt: skip
     for text, mark, label in zip(box.get_texts(), box.legend_handles, entries, strict=True):
@@ -259,6 +262,14 @@ def log_y(ax: Axes) -> None:
 def count(value: float, _: Any = None) -> str:
     """A count on an axis: 50k for 50 000."""
     return f"{value / 1000:g}k" if abs(value) >= 1000 else f"{value:g}"
+
+
+def short(label: str, most: int = LONGEST) -> str:
+    """A label as figures write it: without its middle if it is long, since settings stand last."""
+    if len(label) <= most:
+        return label
+    end = (most - 1) // 2
+    return f"{label[: most - 1 - end]}…{label[-end:]}"
 
 
 def slug(text: str) -> str:

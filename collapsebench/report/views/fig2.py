@@ -100,7 +100,8 @@ def _maps(data: ReportData, cells: list) -> list[Figure]:
             ax.grid(False)
             if ax in axes[0]:
                 ax.set_title(f"step {style.count(steps[i])}", weight="normal")
-        row[0].set_ylabel(variant.label + (f"\n{comparison.label}" if several else ""), fontsize=7)
+        name = style.short(variant.label, style.NARROW)
+        row[0].set_ylabel(name + (f"\n{comparison.label}" if several else ""), fontsize=7)
     bar = drawing.colorbar(shown, ax=axes, shrink=0.8, label="entropy, nats (top: ln K)")
     bar.outline.set_visible(False)
     caption = (

@@ -63,7 +63,7 @@ def _draw(
         )
         ax.xaxis.set_major_formatter(style.count)
         ax.set(xlabel="step", ylabel=name)
-    row[0].set_title(f"{variant.label}, {comparison.label}")
+    row[0].set_title(f"{style.short(variant.label)}, {comparison.label}")
     row[2].scatter(u, p, c=np.arange(len(u)), cmap="viridis_r", s=9, linewidths=0)
     row[2].set(xlabel="uncertainty", ylabel="perplexity")
 

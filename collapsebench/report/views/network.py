@@ -97,7 +97,7 @@ def _draw(
             style.series(ax, method, x, list(means.values()), texts=texts, hollow=hollow)
 
         def dress(ax: Axes) -> None:
-            ax.set_xticks(range(len(networks)), networks)
+            ax.set_xticks(range(len(networks)), [style.short(n, style.NARROW) for n in networks])
             ax.set_xlim(-0.2, len(networks) - 0.8)
             if quantity.share:
                 ax.set_ylim(style.SHARES)

@@ -81,7 +81,7 @@ def _projections(shown: Shown) -> Drawing:
         x, y = _plane(items[0] - middle, axes_of_most), _plane(items[1] - middle, axes_of_most)
         ax.plot(*x, ls="", marker=".", ms=POINT, mew=0, color=style.QUIET, alpha=0.6)
         _add(ax, variant, *y, ls="", marker="o", ms=POINT, mew=0)
-        ax.set_title(variant.label)
+        ax.set_title(style.short(variant.label))
     for ax in axes.flat[len(shown) :]:
         ax.remove()
     return drawing
@@ -103,7 +103,7 @@ def _curves(shown: Shown) -> Drawing:
             ax.plot(original, color=style.QUIET, lw=1)
             _add(ax, variant, np.arange(len(decoded)), decoded, lw=1)
             ax.tick_params(labelbottom=i == len(shown))
-        row[0].set_ylabel(variant.label, rotation=0, ha="right", va="center")
+        row[0].set_ylabel(style.short(variant.label), rotation=0, ha="right", va="center")
     return drawing
 
 

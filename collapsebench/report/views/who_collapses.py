@@ -43,7 +43,8 @@ def _figure(data: ReportData, comparison: Comparison, number: int) -> Figure | N
     ceiling = data.ceiling(comparison, EVEN.name, "test") or 1.0
     even.axvline(EVEN.factor * ceiling, color=style.INK, lw=1, ls="--", label="even use")
     even.set_xlim(0, style.SHARES[1])
-    even.set_yticks(range(len(cells)), [data.row_label(v, [comparison]) for v, _ in cells])
+    names = [style.short(data.row_label(variant, [comparison])) for variant, _ in cells]
+    even.set_yticks(range(len(cells)), names)
     error.set_yticks(range(len(cells)), [""] * len(cells))
     caption = (
         "Test split, all tokens pooled; a mark is a seed, the upright line their mean, hollow a "
