@@ -45,8 +45,8 @@ def write_html(inspection: Inspection, path: Path) -> None:
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     from collapsebench.inspect.draw import figures
-    from collapsebench.report.figures import to_svg
     from collapsebench.report.style import apply_style
+    from collapsebench.report.svg import to_svg
 
     with matplotlib.rc_context():
         apply_style()

@@ -120,7 +120,9 @@
 
   $$(".drawing").forEach((drawing) => {
     const svg = drawing.querySelector("svg");
-    const points = JSON.parse(drawing.querySelector(".points").textContent);
+    const points = JSON.parse(drawing.querySelector(".points").textContent).flatMap(
+      ([series, values]) => values.map(([x, y, words]) => [x, y, series, series + words]),
+    );
     const title = drawing.closest("figure").querySelector("h3").textContent;
     svg.setAttribute("role", "group");
     svg.setAttribute("aria-label", title);
@@ -160,7 +162,7 @@
       ring.setAttribute("cy", y);
       svg.append(ring);
       const place = new DOMPoint(x, y).matrixTransform(svg.getScreenCTM());
-      tip.innerHTML = words;
+      tip.textContent = words;
       tip.hidden = false;
       const box = tip.getBoundingClientRect();
       const left = Math.min(Math.max(4, place.x + 10), innerWidth - box.width - 8);

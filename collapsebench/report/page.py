@@ -21,7 +21,7 @@ from collapsebench.report.blocks import Blocks
 from collapsebench.report.data import ReportData
 from collapsebench.report.figures import Figure
 from collapsebench.report.palette import Look
-from collapsebench.report.style import slug
+from collapsebench.report.style import LONGEST, slug
 from collapsebench.report.tables import Cell, Log, Number, Part, Table, TableLine
 from collapsebench.report.what_ran import what_ran
 
@@ -146,7 +146,7 @@ def _template(name: str) -> Any:
     environment.globals |= {
         "css": _asset("page.css"), "js": _asset("page.js"), "forms": forms, "groups": groups,
         "chip": lambda verdict: CHIPS.get(str(verdict), "plain"), "kind": _kind, "parts": parts,
-        "unnamed": tables.UNNAMED, "tone": tone,
+        "unnamed": tables.UNNAMED, "tone": tone, "longest": LONGEST,
     }  # fmt: skip
     return environment.get_template(name)
 

@@ -119,7 +119,7 @@ class Drawing(Canvas):
                 step()
 
     def remember(self, ax: Axes, name: str, x: Numbers, y: Numbers, texts: Sequence[str]) -> None:
-        """Adds hover texts to points of the series ``name``."""
+        """Adds hover texts, each beginning with the name, to points of the series ``name``."""
         self.points += [(ax, name, a, b, t) for a, b, t in zip(x, y, texts, strict=True)]
 
 
