@@ -222,7 +222,8 @@ def show(found: Plan) -> None:
     title = Text.assemble((grid.title, "bold"), f" — grid {grid.name}, scale {grid.scale}")
     screen.print(title)
     times = "×" if len(found.jobs) == cells * seeds else "of up to"
-    screen.print(f"{len(found.jobs)} jobs: {cells} cells {times} {seeds} seeds")
+    jobs = f"{len(found.jobs)} jobs: {cells} cells {times} {seeds} seed{'s' if seeds > 1 else ''}"
+    screen.print(jobs)
     table = Table(box=None, pad_edge=False)
     for column in ("stage", "done", "missing", "time"):
         table.add_column(column, justify="left" if column == "stage" else "right")
@@ -241,8 +242,9 @@ def show(found: Plan) -> None:
         device = f"one {found.device.upper()}"
     time = duration(3600 * found.total_hours)
     screen.print(f"{time} of {device} ({basis}), {found.gigabytes:.2g} GB")
-    for label, place in found.beside.items():
-        screen.print(f"beside it, measured already: {label} ({place})")
+    for place in dict.fromkeys(found.beside.values()):
+        labels = ", ".join(label for label, where in found.beside.items() if where == place)
+        screen.print(f"beside it, measured already: {labels} ({place})")
     if grid.note:
         screen.print(grid.note)
     for line in found.lacking:

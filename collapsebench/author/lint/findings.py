@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 OK, FAILED, NOTE, CANNOT = "ok", "FAILED", "note", "can't"
-WIDTH = 88  # of a terminal's line
+WIDTH = 80  # of a terminal's line
 INDENT = " " * 10
 
 
