@@ -19,6 +19,8 @@ from tests.test_links import OUTSIDE, links
 ROOT = Path(__file__).parent.parent
 PAGES = ROOT / "build" / "pages"
 COMMANDS = "docs/commands.md"
+SECTION = re.compile(r"^## `collapsebench (\S+)`\n\n(.+)$", re.MULTILINE)
+LISTED = re.compile(r"^(\* `(\S+)`: )(.+\.\.\.)$", re.MULTILINE)  # cut short
 CELL = re.compile(r"^# %%( \[markdown\])?\n", re.MULTILINE)
 
 
@@ -49,9 +51,11 @@ def copy(names, folder):
 
 
 def commands():
-    """The reference of all commands."""
+    """The reference of all commands, whose list says of each what its section begins with."""
     words = ["-m", "typer", "collapsebench.cli", "utils", "docs", "--name", "collapsebench"]
-    return python([*words, "--title", "Commands"], ROOT)
+    page = python([*words, "--title", "Commands"], ROOT)
+    begins = dict(SECTION.findall(page))
+    return LISTED.sub(lambda found: f"{found[1]}{begins.get(found[2], found[3])}", page)
 
 
 def example(path):

@@ -14,7 +14,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from collapsebench import report, stats
+from collapsebench import report
 from collapsebench.datasets import data_root
 from collapsebench.launch import devices, inputs, start
 from collapsebench.launch.launcher import Options
@@ -23,12 +23,12 @@ from collapsebench.plan import forecast as plans
 from collapsebench.plan.forecast import Choice
 from collapsebench.quantities import duration, of
 from collapsebench.report import tables
-from collapsebench.report.cells import mean, missing
+from collapsebench.report.cells import ALIKE, mean, missing
 from collapsebench.report.data import ReportData
 from collapsebench.report.group import Group
 from collapsebench.report.rows import Comparison, TableRow
 from collapsebench.report.style import slug
-from collapsebench.report.tables import Number, Part, Table, TableLine, plain
+from collapsebench.report.tables import Cell, Number, Part, Table, TableLine, plain
 from collapsebench.report.views import table2
 from collapsebench.results import provenance
 from collapsebench.settings import UserError, console
@@ -193,17 +193,17 @@ def by_error(data: ReportData, cells: Cells) -> Cells:
 
 
 def summary(data: ReportData, comparison: Comparison, best: Cells, alike: Cells) -> Table:
-    """Methods by error: what each loses and costs, and how it stands."""
-    words = {v: stats.BEST for v, _ in best} | {v: stats.CANT_TELL for v, _ in alike}
+    """Methods by error, marked as in all tables: what each loses and costs."""
     error, *others = (data.error_of(comparison.dataset), *map(of, BESIDE))
     rows = []
     for variant, group in by_error(data, list(data.column(comparison))):
         values = {q: q.printed(group.values(q.name, q.split).values()) for q in (error, *others)}
-        numbers = [mean(values[error], error.decimals) or missing(group)]
-        numbers += [_average(values[q], q.decimals) for q in others]
-        cells = [*map(plain, numbers), plain(words.get(variant, ""))]
+        first = mean(values[error], error.decimals) or missing(group)
+        mark = ALIKE if (variant, group) in alike else ""
+        cells = [Cell({"error": first}, bold=(variant, group) in best, mark=mark)]
+        cells += [plain(_average(values[q], q.decimals)) for q in others]
         rows.append(TableLine(data.row_label(variant, [comparison]), cells, variant.look))
-    heads = ["error", *BESIDE.values(), "standing"]
+    heads = ["error", *BESIDE.values()]
     kept = [i for i in range(len(heads)) if any(str(row.cells[i].main) != "–" for row in rows)]
     lines = [replace(row, cells=[row.cells[i] for i in kept]) for row in rows]
     caption = f"{error.title.capitalize()} ± SD; all means over seeds. Floors are not ranked."
