@@ -28,7 +28,7 @@ def new_method(name: str, folder: Annotated[Path, typer.Option("--out", "-o")] =
 
     path = scaffold.new_method(name, folder)
     print(f"{path}: edit it, then\n  collapsebench test-method {path}")
-    print(f"  collapsebench run --grid codebook_size --scale demo -m {path}")
+    print(f"  collapsebench run --grid codebook_size --scale demo --seeds 3 -m {path}")
 
 
 @app.command("test-method")
