@@ -6,13 +6,17 @@ else from arithmetic: counted multiply-adds over the rate of the device.
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import math
 import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
 from collapsebench.datasets import Dataset, Size, form_of
 from collapsebench.networks import refuse_unread
@@ -47,18 +51,20 @@ def measured_seconds(results: Path, device: str) -> dict[tuple[Any, ...], float]
 
     On a processor: as long as it would have taken with all cores busy on such jobs.
     """
-    runs = tables.read(results, "runs")
-    cpu = runs["device"] == "cpu"
-    named = runs["device_name"].fillna("").str.lower().str.contains(device)
-    runs = runs[(runs["status"] == "done") & (cpu if device == "cpu" else ~cpu & named)]
-    if runs.empty:
-        return {}
-    share = runs["threads"] / (os.cpu_count() or 1) if device == "cpu" else 1.0
-    keys = ["stage", "method", "network", "dataset", "codebook_size", "code_dim", "last"]
-    last = runs["steps"].where(runs["stage"] == "train", runs["stage"])
-    runs = runs.assign(last=last, seconds=runs["wall_s"] * share)
-    medians = runs.groupby(keys, dropna=False)["seconds"].median()
-    return {key: float(value) for key, value in medians.items()}
+    columns = ("status", "device", "device_name", "threads", "wall_s", "stage", "method", "network",
+               "dataset", "codebook_size", "code_dim", "steps")  # fmt: skip
+    cores = os.cpu_count() or 1
+    measured: dict[tuple[Any, ...], list[float]] = {}
+    for status, kind, name, threads, wall_s, stage, *same, steps in tables.tuples(
+        results, "runs", columns
+    ):
+        on_cpu = kind == "cpu"
+        here = on_cpu if device == "cpu" else not on_cpu and device in (name or "").lower()
+        share = threads and threads / cores if device == "cpu" else 1.0
+        if status == "done" and here and wall_s is not None and share:
+            key = (stage, *same, steps if stage == "train" else stage)
+            measured.setdefault(key, []).append(wall_s * share)
+    return {key: float(np.median(values)) for key, values in measured.items()}
 
 
 def seconds(job: Job, stage: str, device: str, siblings: dict[tuple[Any, ...], float]) -> float:
@@ -145,22 +151,22 @@ def _network(job: Job, side: Size) -> Network:
 @functools.cache
 def _positions(network: str, side: Size, widths: Widths) -> int:
     try:
-        return _counted(network, side, widths, 1, 1)[1]
+        latent = _counted_encoder(network, side, widths, 1)[1]
+        _counted_decoder(network, side, widths, 1, latent)
     except (Incompatible, RuntimeError, MemoryError):  # sizes that do not fit, or fit no memory
         return 0
+    return math.prod(latent)
 
 
 @functools.cache
 def encoder_channels(method: str, codebook_size: int, code_dim: int) -> int:
     """What the method wants from an encoder; 0 if it cannot be had, as its jobs will say."""
-    import torch
-
     cls = registry.method_class(method)
     # Large codes must take no memory; for small ones, "meta" loads torch's compiler for seconds.
     place = "meta" if codebook_size * code_dim > SMALL else "cpu"
 
     def channels() -> int:
-        with _undrawn(), torch.device(place):
+        with Undrawn(), torch.device(place):
             return int(cls(codebook_size, code_dim, cls.Settings()).encoder_channels)
 
     if registry.find("methods", method).shipped:
@@ -177,75 +183,75 @@ def network_macs(network: str, side: Size, widths: Widths) -> tuple[float, float
 
     Only the encoder's last and the decoder's first convolution depend on the codebook, linearly.
     """
-    one = _counted_macs(network, side, widths, 1, 1)
-    channel = _counted_macs(network, side, widths, 2, 1) - one
-    dim = _counted_macs(network, side, widths, 1, 2) - one
-    return one - channel - dim, channel, dim
-
-
-def _counted_macs(network: str, side: Size, widths: Widths, channels: int, code_dim: int) -> float:
-    return _counted(network, side, widths, channels, code_dim)[0]
+    encoder, latent = _counted_encoder(network, side, widths, 1)
+    decoder = _counted_decoder(network, side, widths, 1, latent)
+    channel = _counted_encoder(network, side, widths, 2)[0] - encoder
+    dim = _counted_decoder(network, side, widths, 2, latent) - decoder
+    return encoder - channel + decoder - dim, channel, dim
 
 
 @functools.cache
-def _counted(
-    network: str, side: Size, widths: Widths, channels: int, code_dim: int
-) -> tuple[float, int]:
-    """Multiply-adds and positions of an image.
-
-    Counted while a batch without images goes through, or one image where that is refused.
-    """
-    import torch
-    from torch import Tensor, nn
-
+def _counted_encoder(
+    network: str, side: Size, widths: Widths, channels: int
+) -> tuple[float, tuple[int, ...]]:
+    """Multiply-adds of an image, and the axes of its positions, (H, W)."""
     family, form = registry.network_module(network), form_of(side)
     refuse_unread(family, form.noun)
-    settings = family.Settings(**dict(widths))
-    with _undrawn():
-        encoder = family.Encoder(side, channels, settings).eval()
-        decoder = family.Decoder(side, code_dim, settings).eval()
-    counted = found = 0
+    with Undrawn():
+        encoder = family.Encoder(side, channels, family.Settings(**dict(widths)))
+    macs, z_e = _counted(encoder, form.shape)
+    return macs, tuple(z_e.shape[2:])
 
-    def count(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
-        nonlocal counted
-        each = inputs[0] if isinstance(module, nn.ConvTranspose2d) else output
-        counted += each.shape[2:].numel() * module.get_parameter("weight").numel()
 
-    def run(images: int) -> None:
-        nonlocal counted, found
-        counted = 0
-        z = encoder(torch.zeros(images, *form.shape))
-        found = z.shape[2:].numel()
-        decoder(torch.zeros(images, code_dim, *z.shape[2:]))
+@functools.cache
+def _counted_decoder(
+    network: str, side: Size, widths: Widths, code_dim: int, latent: tuple[int, ...]
+) -> float:
+    """Multiply-adds of an image from its vectors (code_dim, *latent)."""
+    family = registry.network_module(network)
+    with Undrawn():
+        decoder = family.Decoder(side, code_dim, family.Settings(**dict(widths)))
+    return _counted(decoder, (code_dim, *latent))[0]
 
-    for module in (*encoder.modules(), *decoder.modules()):
-        if isinstance(module, nn.Conv2d | nn.ConvTranspose2d | nn.Linear):
-            module.register_forward_hook(count)
+
+def _counted(module: nn.Module, shape: tuple[int, ...]) -> tuple[float, Tensor]:
+    """Multiply-adds of an item of this shape, and what comes out of the module.
+
+    Counted while a batch without items goes through, or one item where that is refused.
+    """
+    macs = 0
+
+    def count(layer: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+        nonlocal macs
+        each = inputs[0] if isinstance(layer, nn.ConvTranspose2d) else output
+        macs += each.shape[2:].numel() * layer.get_parameter("weight").numel()
+
+    for layer in module.eval().modules():
+        if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d | nn.Linear):
+            layer.register_forward_hook(count)
     with torch.no_grad():
         try:
-            run(0)
-        except RuntimeError:  # a network may reshape by -1, which has no meaning without images
-            run(1)
-    return float(counted), found
+            output = module(torch.zeros(0, *shape))
+        except RuntimeError:  # a network may reshape by -1, which has no meaning without items
+            macs = 0
+            output = module(torch.zeros(1, *shape))
+    return float(macs), output
 
 
-def _undrawn() -> contextlib.AbstractContextManager[Any]:
+class Undrawn(TorchFunctionMode):
     """While it lasts torch draws no numbers: what is built has its shapes alone, and at once."""
-    import torch
-    from torch import Tensor
-    from torch.overrides import TorchFunctionMode
 
-    shaped = {torch.randn: torch.empty, torch.rand: torch.empty}
+    init = (nn.init.normal_, nn.init.uniform_, nn.init.kaiming_uniform_)  # where they say so first
+    draws = frozenset((Tensor.normal_, Tensor.uniform_, *init))
+    shaped = {torch.randn: torch.empty, torch.rand: torch.empty}  # noqa: RUF012
 
-    class Undrawn(TorchFunctionMode):
-        def __torch_function__(
-            self, function: Any, types: Any, args: Any = (), kwargs: Any = None
-        ) -> Any:
-            if function in (Tensor.normal_, Tensor.uniform_):
-                return args[0]
-            return shaped.get(function, function)(*args, **(kwargs or {}))
-
-    return Undrawn()
+    def __torch_function__(
+        self, function: Any, types: Any, args: Any = (), kwargs: Any = None
+    ) -> Any:
+        """Leaves a tensor that is to be drawn as it is."""
+        if function in self.draws:
+            return args[0] if args else kwargs["tensor"]
+        return self.shaped.get(function, function)(*args, **(kwargs or {}))
 
 
 def image_count(job: Job) -> int:

@@ -176,13 +176,17 @@ def beside(jobs: Sequence[Job], results: Path) -> dict[str, str]:
     """
     own = {job.method for job in jobs}
     wanted = {job.comparison_id for job in jobs}
-    measured = baselines.beside(wanted)
-    here = tables.read(results, "runs")
-    measured |= {str(results): here[here["comparison_id"].isin(wanted)]}
+    places = [(tag, folder, "metrics") for tag, folder in baselines.tags().items()]
     found: dict[str, str] = {}
-    for place, rows in measured.items():
-        others = rows[~rows["method"].isin(own)]
-        found |= dict.fromkeys(sorted(others["label"].dropna().unique()), place)
+    for place, folder, table in (*places, (str(results), results, "runs")):
+        others = {
+            label
+            for comparison, method, label in tables.tuples(
+                folder, table, ("comparison_id", "method", "label")
+            )
+            if comparison in wanted and method not in own and label is not None
+        }
+        found |= dict.fromkeys(sorted(others), place)
     return found
 
 

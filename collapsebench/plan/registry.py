@@ -86,11 +86,17 @@ def _known(kind: Kind) -> dict[str, Entry]:
         if not path.stem.startswith("_")
     }
     found = dict(shipped)
-    for point in entry_points(group=f"collapsebench.{kind}"):
+    for point in _installed().select(group=f"collapsebench.{kind}"):
         if point.name in found:
             raise UserError(f"the name {point.name!r} of entry point {point.value} is taken")
         found[point.name] = Entry(kind, point.name, _file_of(point), False, point.module)
     return found
+
+
+@functools.cache
+def _installed() -> Any:
+    """Every installed package's entry points, of a class of each Python's own; found once."""
+    return entry_points()
 
 
 def _file_of(point: EntryPoint) -> Path:

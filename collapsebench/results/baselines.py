@@ -13,12 +13,13 @@ import json
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-import pandas as pd
+from typing import TYPE_CHECKING, Any
 
 from collapsebench.results import tables
 from collapsebench.settings import PAPER_STEPS, UserError, did_you_mean
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 PACKAGE = Path(__file__).parent.parent
 MANIFEST = "MANIFEST.json"

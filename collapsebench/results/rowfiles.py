@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -53,9 +52,17 @@ def _in_schema(part: pa.Table, schema: pa.Schema, defaults: Mapping[str, Any]) -
         elif field.name in IDS:
             raise KeyError(f"no column {field.name!r}")
         else:
-            absent = pa.scalar(defaults.get(field.name), field.type)
-            part = part.append_column(field, pa.repeat(absent, len(part)))
+            absent = _constant(defaults.get(field.name), field.type, len(part))
+            part = part.append_column(field, absent)
     return part.select(schema.names).cast(schema)
+
+
+def _constant(number: float | None, kind: pa.DataType, length: int) -> pa.Array:
+    """One number, or null, again and again; ``pa.repeat`` would load pandas."""
+    if number is None:
+        return pa.nulls(length, kind)
+    numbers = np.full(length, number, kind.to_pandas_dtype())
+    return pa.Array.from_buffers(kind, length, [None, pa.py_buffer(numbers)])
 
 
 def _is_text(kind: pa.DataType) -> bool:
@@ -86,7 +93,7 @@ def distinct(rows: pa.Table, key: Sequence[str]) -> tuple[pa.Table, list[dict[st
         The rows, of equal ones the first, without those that say different things under one key;
         and the keys of these.
     """
-    if len(pd.unique(_numbers(rows, key))) == len(rows):
+    if not len(rows) or len(np.unique(_numbers(rows, key))) == len(rows):
         return rows, []
     frame = rows.to_pandas()
     if "counts" in frame:
@@ -103,5 +110,6 @@ def _numbers(rows: pa.Table, key: Sequence[str]) -> np.ndarray:
     numbers = np.zeros(len(rows), np.int64)
     for name in key:
         column = rows.column(name).combine_chunks().dictionary_encode(null_encoding="encode")
-        numbers = numbers * len(column.dictionary) + column.indices.to_numpy()
+        indices = np.frombuffer(column.indices.buffers()[1], np.int32)  # ``to_numpy`` loads pandas
+        numbers = numbers * len(column.dictionary) + indices[: len(rows)]
     return numbers

@@ -10,14 +10,15 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-import pandas as pd
+from typing import TYPE_CHECKING, Any
 
 from collapsebench.results import copies, tables
 from collapsebench.results.copies import Copy
 from collapsebench.results.folder import job_folder
 from collapsebench.results.tables import Compacted
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 StageKey = tuple[str, str]  # job_id, stage_id
 Finished = Mapping[StageKey, str]

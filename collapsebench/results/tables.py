@@ -15,17 +15,19 @@ import os
 import re
 import uuid
 import warnings
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from collapsebench.results import rowfiles
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 SCHEMA_VERSION = 1  # not raised by a column without which rows still say what they said
 SUFFIX = ".parquet"
@@ -264,6 +266,32 @@ def read(
         UserWarning: for each file that is skipped, with its name and the reason; and for rows
             that are left out.
     """
+    import pandas as pd
+
+    found = _read(results, table, columns, jobs)
+    if jobs is not None:
+        found = found.filter(pc.is_in(found["job_id"], pa.array(jobs, pa.string())))
+    wanted = SCHEMAS[table].names if columns is None else {"schema_version", *columns}
+    frame = found.select([n for n in found.column_names if n in wanted]).to_pandas()
+    if settings and table == "runs" and len(frame):
+        nested = pd.json_normalize([json.loads(s or "{}") for s in frame["settings"]])
+        frame = frame.drop(columns="settings").join(nested)
+    return frame
+
+
+def tuples(results: Path, table: str, columns: Sequence[str]) -> Iterator[tuple[Any, ...]]:
+    """Every row of a table as the values of these columns; see ``read``, which loads pandas."""
+    found = _read(results, table, columns)
+    return zip(*(found[name].to_pylist() for name in columns), strict=True)
+
+
+def _read(
+    results: Path | str | Iterable[Path | str],
+    table: str,
+    columns: Sequence[str] | None,
+    jobs: Collection[str] | None = None,
+) -> pa.Table:
+    """Rows of files that may hold those of the jobs, the columns of the table's key among them."""
     schema = SCHEMAS[table]
     wanted = schema.names if columns is None else ["schema_version", *columns]
     if unknown := set(wanted) - set(schema.names):
@@ -274,21 +302,16 @@ def read(
     parts = []
     for path, part in _loaded([Path(root) / table for root in roots], schema, jobs):
         if isinstance(part, str):
-            warnings.warn(f"skipped {path}: {part}", stacklevel=2)
+            warnings.warn(f"skipped {path}: {part}", stacklevel=3)
         else:
             parts.append(part)
-    whole, clashes = rowfiles.distinct(pa.concat_tables([schema.empty_table(), *parts]), key)
+    empty = pa.Table.from_batches([], schema)  # ``empty_table`` would load pandas
+    whole, clashes = rowfiles.distinct(pa.concat_tables([empty, *parts]), key)
     if clashes:
         first = ", ".join(f"{name} {value}" for name, value in clashes[0].items())
         text = f"{table}: left out {len(clashes)} rows that are there twice and differ: {first}"
-        warnings.warn(text, stacklevel=2)
-    if jobs is not None:
-        whole = whole.filter(pc.is_in(whole["job_id"], pa.array(jobs, pa.string())))
-    frame = whole.select([f.name for f in schema if f.name in wanted]).combine_chunks().to_pandas()
-    if settings and table == "runs" and len(frame):
-        nested = pd.json_normalize([json.loads(s or "{}") for s in frame["settings"]])
-        frame = frame.drop(columns="settings").join(nested)
-    return frame
+        warnings.warn(text, stacklevel=3)
+    return whole.combine_chunks()
 
 
 def _loaded(

@@ -18,7 +18,8 @@ def test_multiply_adds_are_those_of_the_convolutions(tiny_job):
     fixed, channel, dim = costs.network_macs("vqvae", 16, widths)
     head = vqvae.Encoder(16, 3, vqvae.Settings(**dict(widths))).head
     assert channel == head.weight[0].numel() * 16  # 4 x 4 positions
-    counted = costs._counted_macs("vqvae", 16, widths, 5, 7)
+    encoder, latent = costs._counted_encoder("vqvae", 16, widths, 5)
+    counted = encoder + costs._counted_decoder("vqvae", 16, widths, 7, latent)
     assert counted == fixed + 5 * channel + 7 * dim
 
 
