@@ -174,7 +174,8 @@ def encoder_channels(method: str, codebook_size: int, code_dim: int) -> int:
             return channels()
         except Incompatible:
             return 0
-    return userfile.in_a_copy(channels) or 0
+    said = userfile.in_a_copy(channels)
+    return said if isinstance(said, int) else 0
 
 
 @functools.cache

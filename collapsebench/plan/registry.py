@@ -170,8 +170,7 @@ def class_of(word: str) -> type:
     if (here := os.getcwd()) not in sys.path:
         sys.path.append(here)
     try:
-        with userfile.explained(Path(module_name)):
-            module = importlib.import_module(module_name)
+        module = userfile.load_module(module_name)
     except UserError as refused:
         error = refused.__cause__
         if not isinstance(error, ModuleNotFoundError) or not _is_part(error.name, module_name):
@@ -198,10 +197,12 @@ def load(entry: Entry) -> ModuleType:
     """The imported module.
 
     Raises:
-        UserError: a user's file that cannot be imported, with its line.
+        UserError: a file or package of somebody else that cannot be imported.
     """
-    if entry.module:
+    if entry.shipped:
         return importlib.import_module(entry.module)
+    if entry.module:
+        return userfile.load_module(entry.module)
     return userfile.load(entry.path, f"collapsebench_user_{entry.content[:8]}.{entry.name}")
 
 

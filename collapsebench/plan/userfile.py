@@ -1,27 +1,30 @@
-"""A user's file, imported: whatever it does there ends in one line that names the place."""
+"""A user's file or module, imported: whatever it does there ends in one line that says so."""
 
 from __future__ import annotations
 
 import ast
 import contextlib
+import importlib
 import importlib.util
 import os
+import re
 import select
 import signal
 import sys
-import time
+import threading
 import traceback
 from collections.abc import Callable, Iterator
 from importlib.machinery import ModuleSpec
 from pathlib import Path
 from types import ModuleType
+from typing import NoReturn
 
 from collapsebench import extras
 from collapsebench.settings import UserError, few
 
 _expendable = False  # whether somebody else watches this process, and tells how it ended
 LIMIT_S = 60.0  # that a file may take to be imported, or a method to be built once
-SURVIVED = 1  # says the copy of a process that a file did not end
+SURVIVED, LASTING = 1, 2  # what a copy of a process says that a file did not end
 
 
 def expendable() -> None:
@@ -34,32 +37,57 @@ def load(path: Path, name: str) -> ModuleType:
     """The module of a file, as ``sys.modules[name]``.
 
     Raises:
-        UserError: it imports a file beside it, raises, ends the process, or takes longer than
-            ``LIMIT_S``.
+        UserError: it imports a file beside it, raises, ends or forks the process, leaves a thread
+            that keeps it from ending, or takes longer than ``LIMIT_S``.
     """
     spec = importlib.util.spec_from_file_location(name, path)
     assert spec is not None
-    with explained(path):
+    with _explained(path):
         refuse_neighbours(path)
-        refuse_deadly(path, spec)
+        refuse_deadly(path, lambda: _executed(spec))
         return _executed(spec)
+
+
+def load_module(name: str) -> ModuleType:
+    """The module of a package that somebody else wrote, by its dotted name.
+
+    Raises:
+        UserError: there is none, or it does what ``load`` refuses.
+    """
+    if name in sys.modules:
+        return sys.modules[name]
+    with _explained(name):
+        refuse_deadly(name, lambda: _imported_unasked(name))
+        return _imported_unasked(name)
 
 
 def _executed(spec: ModuleSpec) -> ModuleType:
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module  # dataclasses look their module up by name
-    asked = sys.stdin
-    with open(os.devnull) as sys.stdin:  # a file that asks waits for nobody
-        try:
-            spec.loader.exec_module(module)
-        finally:
-            sys.stdin = asked
+    with _unasked():
+        spec.loader.exec_module(module)
     return module
 
 
+def _imported_unasked(name: str) -> ModuleType:
+    with _unasked():
+        return importlib.import_module(name)
+
+
 @contextlib.contextmanager
-def explained(path: Path) -> Iterator[None]:
+def _unasked() -> Iterator[None]:
+    """While it lasts code that asks is told that nobody answers."""
+    asked = sys.stdin
+    with open(os.devnull) as sys.stdin:
+        try:
+            yield
+        finally:
+            sys.stdin = asked
+
+
+@contextlib.contextmanager
+def _explained(path: Path | str) -> Iterator[None]:
     """Turns what somebody's code raises into one line that names its line in the file."""
     try:
         yield
@@ -121,45 +149,63 @@ def _is_beside(folder: Path, name: str) -> bool:
     return spec is None or spec.origin is None or folder in Path(spec.origin).resolve().parents
 
 
-def refuse_deadly(path: Path, spec: ModuleSpec) -> None:
-    """Raises ``UserError`` if importing a file ends the process or takes too long.
+def refuse_deadly(subject: Path | str, execute: Callable[[], object]) -> None:
+    """Raises ``UserError`` if importing a subject ends, forks or never leaves the process.
 
     It is tried in a copy of this one.
     """
 
-    def execute() -> int:
+    def outcome() -> int:
+        before = set(threading.enumerate())
         with contextlib.suppress(Exception, SystemExit):  # told where it is imported for good
-            _executed(spec)
-        return SURVIVED
+            execute()
+        left = set(threading.enumerate()) - before
+        return SURVIVED if all(thread.daemon for thread in left) else LASTING
 
-    began = time.monotonic()
-    if in_a_copy(execute) != SURVIVED:
-        late = time.monotonic() - began >= LIMIT_S
-        reason = f"it takes longer than {LIMIT_S:.0f} s" if late else "it ends the process"
-        raise UserError(f"{path} cannot be imported: {reason}")
+    said = in_a_copy(outcome)
+    reason = "it leaves a thread running that is no daemon" if said == LASTING else said
+    if reason != SURVIVED:
+        raise UserError(f"{subject} cannot be imported: {reason}")
 
 
-def in_a_copy(function: Callable[[], int]) -> int | None:
-    """What a function of somebody else's code returns, or None if it raises or ends the process.
+def in_a_copy(function: Callable[[], int]) -> int | str:
+    """What a function of somebody else's code returns, or in words why it returns nothing.
 
-    It runs in a copy of this process, unheard; in itself where that is ``expendable``.
+    It runs in a copy of this process, unheard, and what it started ends with it; in itself where
+    that is ``expendable``.
     """
     if _expendable or not hasattr(os, "fork"):
         return function()
     read_end, write_end = os.pipe()
     child = os.fork()
     if child == 0:
-        silence = os.open(os.devnull, os.O_WRONLY)
-        for stream in (1, 2):
-            os.dup2(silence, stream)
-        with contextlib.suppress(BaseException):
-            os.write(write_end, str(function()).encode())
-        os._exit(0)
+        _answer(function, write_end)
     os.close(write_end)
-    with os.fdopen(read_end, "rb") as answer:
-        ended, _, _ = select.select([answer], [], [], LIMIT_S)
-        if not ended:
-            os.kill(child, signal.SIGKILL)
-        said = answer.read()
-    os.waitpid(child, 0)
-    return int(said) if said else None
+    try:
+        ready, _, _ = select.select([read_end], [], [], LIMIT_S)
+        late = f"it takes longer than {LIMIT_S:.0f} s"
+        said = os.read(read_end, 64).decode() if ready else late
+    finally:
+        os.close(read_end)
+        with contextlib.suppress(OSError):  # ended before it had a group of its own
+            os.killpg(child, signal.SIGKILL)
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+    return int(said) if re.fullmatch(r"-?\d+", said) else said or "it ends the process"
+
+
+def _answer(function: Callable[[], int], channel: int) -> NoReturn:
+    """In the copy: writes what a function returns, or that it forks, and ends."""
+
+    def say(text: str) -> NoReturn:
+        os.write(channel, text.encode())
+        os._exit(0)
+
+    os.setpgid(0, 0)
+    silence = os.open(os.devnull, os.O_WRONLY)
+    for stream in (1, 2):
+        os.dup2(silence, stream)
+    os.register_at_fork(before=lambda: say("it forks this process"))
+    with contextlib.suppress(BaseException):
+        say(str(function()))
+    os._exit(0)

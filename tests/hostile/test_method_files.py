@@ -1,9 +1,13 @@
 """Files of methods that misbehave where they are imported or built."""
 
+import sys
+
+import psutil
 import pytest
 
 from collapsebench.plan import costs, userfile
 from collapsebench.plan.forecast import Choice
+from collapsebench.settings import UserError
 
 FILE = '''"""A method."""
 
@@ -51,7 +55,43 @@ IMPORTED = {  # what the file does first -> what is said
     "import folder": "mine.py imports its neighbour folder",
     "def f():\n    import helper": "mine.py imports its neighbour helper",
     "class Other(Quantizer): pass": "mine.py:3 cannot be imported: NameError",
+    "import os; os.fork()": "mine.py cannot be imported: it forks this process",
+    "import os, time; os.fork() or time.sleep(1e9)": "it forks this process",
+    "import multiprocessing as m; m.get_context('fork').Process(target=int).start()": "it forks",
+    "import threading, time; threading.Thread(target=time.sleep, args=(1e9,)).start()": (
+        "mine.py cannot be imported: it leaves a thread running that is no daemon"
+    ),
 }
+AS_A_CLASS = {  # what a module does when its class is asked for -> what is said
+    "import os; os.fork()": "hostile cannot be imported: it forks this process",
+    "import threading, time; threading.Thread(target=time.sleep, args=(1e9,)).start()": (
+        "hostile cannot be imported: it leaves a thread running that is no daemon"
+    ),
+    "import os; os._exit(0)": "hostile cannot be imported: it ends the process",
+    "import os, signal; os.kill(os.getpid(), signal.SIGKILL)": "it ends the process",
+    "import sys; sys.exit(0)": "hostile cannot be imported: SystemExit: 0",
+    "x = bytearray(2**60)": "hostile cannot be imported: MemoryError",
+    "input()": "hostile cannot be imported: EOFError",
+    "x =": "hostile:1 cannot be imported: SyntaxError",
+    "pass": "hostile:Mine: hostile has no class 'Mine'",
+}
+
+
+COMMANDS = (
+    ["plan", "-m"],
+    ["run", "--dry-run", "-m"],
+    ["test-method"],
+    ["try", "digits", "-m"],
+)
+
+
+@pytest.fixture
+def write_module(tmp_path, monkeypatch):
+    """``write_module("x = 1")``: the module ``hostile`` of the working folder."""
+    monkeypatch.setattr(userfile, "_expendable", False)
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    monkeypatch.delitem(sys.modules, "hostile", raising=False)
+    return lambda top: (tmp_path / "hostile.py").write_text(f"{top}\n")
 
 
 @pytest.fixture
@@ -123,12 +163,38 @@ def test_the_name_of_a_file_must_be_one_of_a_method(call, write, name):
     call("plan", "-g", "demo", "-m", name).refuses(name)
 
 
-@pytest.mark.parametrize("command", [["plan", "-m"], ["run", "--dry-run", "-m"], ["test-method"]])
+@pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command[0])
 @pytest.mark.parametrize("top", ["while True: pass", "import time; time.sleep(1e9)"])
 def test_a_file_that_does_not_end_is_left_after_a_while(call, write, monkeypatch, command, top):
     monkeypatch.setattr(userfile, "LIMIT_S", 0.3)
     write("mine.py", top)
     call(*command, "mine.py").refuses("mine.py cannot be imported: it takes longer than 0 s")
+
+
+@pytest.mark.parametrize(("top", "line"), AS_A_CLASS.items(), ids=[t[:60] for t in AS_A_CLASS])
+def test_a_module_is_treated_like_a_file(call, write_module, top, line):
+    write_module(top)
+    call("plan", "-m", "hostile:Mine").refuses(line)
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command[0])
+def test_a_module_that_does_not_end_is_left_after_a_while(call, write_module, monkeypatch, command):
+    monkeypatch.setattr(userfile, "LIMIT_S", 0.3)
+    write_module("import time; time.sleep(1e9)")
+    line = "hostile cannot be imported: it takes longer than 0 s"
+    call(*command, "hostile:Mine").refuses(line)
+
+
+def test_what_a_copy_started_ends_with_it(write, tmp_path, monkeypatch):
+    monkeypatch.setattr(userfile, "LIMIT_S", 0.3)
+    started = tmp_path / "started"
+    sleep = "str(subprocess.Popen(['sleep', '99']).pid)"
+    top = f"import subprocess; open({str(started)!r}, 'w').write({sleep})"
+    write("mine.py", f"{top}\nwhile True: pass")
+    with pytest.raises(UserError, match="it takes longer than 0 s"):
+        userfile.load(tmp_path / "mine.py", "mine")
+    process = psutil.Process(int(started.read_text()))
+    process.wait(5)
 
 
 def test_a_file_that_asks_is_told_that_nobody_answers(call, write):
