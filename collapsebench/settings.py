@@ -285,6 +285,8 @@ def shown(value: Any, most: int = 60) -> str:
 
 def printable(text: str) -> str:
     """A text on one line, what cannot be printed escaped."""
+    if text.isprintable():
+        return text
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 

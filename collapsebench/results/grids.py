@@ -85,21 +85,25 @@ def flaw(record: Any) -> str:
     known = tables.SCHEMA_VERSION
     if isinstance(record, dict) and record.get("schema_version", known) != known:
         return f"schema version {record['schema_version']!r}, this program knows {known}"
-    if problem := _mistyped(record, GRID, GRID_OPTIONAL):
+    if problem := _mistyped(record, GRID, _kinds(GRID, GRID_OPTIONAL)):
         return problem
     if not record["jobs"]:
         return "it has no jobs"
-    problems = (_mistyped(job, JOB, JOB_OPTIONAL) or _foreign(job) for job in record["jobs"])
+    kinds = _kinds(JOB, JOB_OPTIONAL)
+    problems = (_mistyped(job, JOB, kinds) or _foreign(job) for job in record["jobs"])
     return next((f"job {i}: {problem}" for i, problem in enumerate(problems) if problem), "")
 
 
-def _mistyped(values: Any, required: dict[str, type], optional: dict[str, Any]) -> str:
+def _kinds(required: dict[str, type], optional: dict[str, Any]) -> dict[str, type]:
+    return required | {name: type(value) for name, value in optional.items()}
+
+
+def _mistyped(values: Any, required: dict[str, type], kinds: dict[str, type]) -> str:
     """The first thing in ``values`` that is absent or of another kind than it must be."""
     if not isinstance(values, dict):
         return f"must be {KINDS[dict]}, not {values!r:.40}"
     if missing := [name for name in required if name not in values]:
         return f"{missing[0]!r} is missing"
-    kinds = required | {name: type(value) for name, value in optional.items()}
     for name in [name for name in kinds if name in values]:
         value, kind, part = values[name], kinds[name], PARTS.get(name)
         if not _is(value, kind):
