@@ -1,18 +1,26 @@
-"""Jobs and commands in processes that start in no time: forked by a server with torch loaded."""
+"""Jobs and commands in processes that start in no time: forked by a server with torch loaded.
+
+A command is forked by the server, and what it starts is forked by the command: a process of a
+server has no server but one of its own, which loads torch anew.
+"""
 
 from __future__ import annotations
 
+import functools
 import multiprocessing
 import os
+import signal
 import sys
 import time
 from collections.abc import Callable
+from multiprocessing.context import BaseContext
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 import pandas as pd
 
 from collapsebench import cli
+from collapsebench.job import apart
 from collapsebench.job.order import Order
 from collapsebench.job.process import main
 from collapsebench.launch.launchers import local
@@ -36,6 +44,9 @@ def start(folder: Path, data_root: Path, **order: float) -> BaseProcess:
 
 def _job(folder: Path, environment: dict[str, str]) -> None:
     os.setsid()
+    for number in (signal.SIGHUP, signal.SIGINT, signal.SIGTERM):
+        if callable(signal.getsignal(number)):  # of who forked it; a new program has none either
+            signal.signal(number, signal.SIG_DFL)
     os.environ |= environment
     _print_to(folder / LOG)
     raise SystemExit(main(folder))
@@ -50,8 +61,8 @@ def _print_to(path: Path) -> None:
 class Forked:
     """A process with what its launcher asks of one that ``subprocess`` started."""
 
-    def __init__(self, target: Callable[..., None], *arguments: object):
-        self.process = CONTEXT.Process(target=target, args=arguments)
+    def __init__(self, context: BaseContext, target: Callable[..., None], *arguments: object):
+        self.process: BaseProcess = context.Process(target=target, args=arguments)
         self.process.start()
         assert self.process.pid is not None
         self.pid, self.kill = self.process.pid, self.process.kill
@@ -67,10 +78,12 @@ class Forked:
         os.kill(self.pid, number)
 
 
-def spawn(folder: Path, order: Order, environment: dict[str, str]) -> Forked:
-    """``process.spawn`` by the server."""
+def spawn(
+    folder: Path, order: Order, environment: dict[str, str], context: BaseContext = CONTEXT
+) -> Forked:
+    """``process.spawn`` by the server, or by this process itself."""
     order.write(folder)
-    return Forked(_job, folder, environment)
+    return Forked(context, _job, folder, environment)
 
 
 class Command(Forked):
@@ -78,7 +91,7 @@ class Command(Forked):
 
     def __init__(self, words: tuple[str, ...], folder: Path, environment: dict[str, str]):
         self.output = folder / f"said-{time.monotonic_ns()}.txt"
-        super().__init__(_command, words, folder, environment, self.output)
+        super().__init__(CONTEXT, _command, words, folder, environment, self.output)
 
     def said(self) -> str:
         """All that it printed, once it has ended."""
@@ -93,7 +106,9 @@ def _command(
     os.environ |= environment
     _print_to(output)
     sys.argv = ["collapsebench", *words]
-    local.spawn = spawn
+    fork = multiprocessing.get_context("fork")
+    local.spawn = functools.partial(spawn, context=fork)
+    apart.multiprocessing.get_context = lambda method: fork
     cli.main()
 
 
