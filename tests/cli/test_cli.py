@@ -11,10 +11,11 @@ import pytest
 from collapsebench.author.lint import isolated
 from collapsebench.author.lint.findings import Findings
 from collapsebench.cli import main
+from collapsebench.job import apart
 from collapsebench.launch.launchers import local
 from collapsebench.results import tables
 from tests.conftest import tiny_grid
-from tests.launch.jobs_at_work import spawn
+from tests.launch.jobs_at_work import CONTEXT, spawn
 
 
 @pytest.fixture
@@ -46,30 +47,35 @@ def call(folder, capfd, monkeypatch):
     return run
 
 
-def test_a_grid_runs_once_and_then_has_nothing_to_do(call, tmp_path):
-    first = call("run", "--grid", "tiny.toml")
-    assert first.returncode == 0, first.stdout + first.stderr
-    assert "tiny: 2 of 2 jobs complete" in first.stdout
-    assert len(tables.read(tmp_path / "results", "runs")) == 4
-    written = json.loads((tmp_path / "results" / "grids" / "tiny.json").read_text())
-    assert [job["method"] for job in written["jobs"]] == ["vq_vae", "dvae"]
-    assert written["command"] == "collapsebench run --grid tiny.toml"
+@pytest.fixture
+def forked(monkeypatch):
+    """Jobs, and what is tried of a user's method, in processes that start in no time."""
+    monkeypatch.setattr(local, "spawn", spawn)
+    monkeypatch.setattr(apart.multiprocessing, "get_context", lambda method: CONTEXT)
 
-    second = call("run", "--grid", "tiny.toml")
+
+def test_a_grid_runs_once_and_then_has_nothing_to_do(call, tmp_path):
+    first = call("run", "--grid", "tiny.toml", "-m", "dvae")
+    assert first.returncode == 0, first.stdout + first.stderr
+    assert "tiny: 1 of 1 jobs complete" in first.stdout
+    assert len(tables.read(tmp_path / "results", "runs")) == 2
+    written = json.loads((tmp_path / "results" / "grids" / "tiny.json").read_text())
+    assert [job["method"] for job in written["jobs"]] == ["dvae"]
+    assert written["command"] == "collapsebench run --grid tiny.toml -m dvae"
+
+    second = call("run", "--grid", "tiny.toml", "-m", "dvae")
     assert second.returncode == 0
     assert "nothing to run" in second.stdout
-    assert len(tables.read(tmp_path / "results", "runs")) == 4
+    assert len(tables.read(tmp_path / "results", "runs")) == 2
 
     status = json.loads(call("status", "--json").stdout)
-    assert [(row["status"], row["stages_done"]) for row in status] == [("done", 2), ("done", 2)]
+    assert [(row["status"], row["stages_done"]) for row in status] == [("done", 2)]
     assert call("export", "metrics", "-o", "all.csv").returncode == 0
     assert (tmp_path / "all.csv").read_text().startswith("schema_version,job_id")
 
 
-def test_a_failing_user_method_is_reported_with_its_log_and_exit_code_1(
-    call, tmp_path, monkeypatch
-):
-    monkeypatch.setattr(local, "spawn", spawn)
+@pytest.mark.usefixtures("forked")
+def test_a_failing_user_method_is_reported_with_its_log_and_exit_code_1(call, tmp_path):
     assert call("new-method", "my_vq").returncode == 0
     path = tmp_path / "my_vq.py"
     path.write_text(path.read_text().replace("channels_last(z_e)", "channels_last(z_f)"))
@@ -86,6 +92,7 @@ def test_a_failing_user_method_is_reported_with_its_log_and_exit_code_1(
     assert list((tmp_path / "elsewhere").iterdir())  # where the images were prepared
 
 
+@pytest.mark.usefixtures("forked")
 def test_debug_raises_where_it_broke(call, tmp_path):
     call("new-method", "my_vq")
     path = tmp_path / "my_vq.py"
@@ -104,6 +111,7 @@ def test_a_new_method_keeps_the_contract(call):
     assert "my_vq.py exists" in again.stderr
 
 
+@pytest.mark.usefixtures("forked")
 def test_a_broken_promise_is_said_to_the_author(call, tmp_path, monkeypatch):
     monkeypatch.setattr(isolated, "lint", lambda request: Findings(request.word, ()))
     call("new-method", "my_vq")

@@ -1,11 +1,13 @@
 """``collapsebench try``: who is best on planted data, the jobs of ``run``, budgets, bad data."""
 
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
 
 from collapsebench.datasets import mixture
+from collapsebench.job import apart
 from collapsebench.job.order import Order
 from collapsebench.launch import start, trying
 from collapsebench.launch.launcher import Options
@@ -13,6 +15,7 @@ from collapsebench.plan.forecast import Choice
 from collapsebench.report.data import ReportData
 from collapsebench.results import tables
 from collapsebench.settings import UserError
+from tests.launch.jobs_at_work import CONTEXT
 
 FIRST = (
     'from collapsebench.methods.vq_reset import VQReset\n\nclass {}(VQReset):\n    label = "{}"\n'
@@ -57,8 +60,11 @@ def tried(planted):
         data_root=planted / "data",
     )  # fmt: skip
     trial = trying.Trial(str(planted / "made.npy"), choice, None, planted / "r", planted / "out")
+    build = partial(trying.report.build, to=("html", "md"))  # files of figures take long
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr("collapsebench.results.provenance.cores", lambda: 1)  # threads of a job
+        patched.setattr(trying.report, "build", build)
+        patched.setattr(apart.multiprocessing, "get_context", lambda method: CONTEXT)
         assert trying.run(trial, Options(debug=True, yes=True)) == 0
     return trial
 
