@@ -71,7 +71,7 @@ LIGHTLY = {  # what it prints there
     "status -r mine": "60 jobs",
     "status -r mine --json": '"job_id"',
     "gc -r mine --dry-run": "would free",
-    "report -r mine": "report: ",
+    "report -r mine --to html,md,csv,latex": "report: ",  # files of figures take long
     "report -r mine --grid ci --to term": "EdVAE",
     "check --level 2 -b ci -r mine --fail-on worse": "level 2",
     "compare ci mine": "same",

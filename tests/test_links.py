@@ -1,5 +1,6 @@
 """Every link of every page in the repository leads somewhere; the sample is what is built today."""
 
+import functools
 import html
 import re
 import subprocess
@@ -41,6 +42,7 @@ def links(page):
     return [html.unescape(link) for link in re.findall(r'\s(?:href|src)="([^"]*)"', text)]
 
 
+@functools.cache
 def anchors(page):
     """What a link may name within a page."""
     text = page.read_text(encoding="utf-8")

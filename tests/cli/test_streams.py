@@ -31,7 +31,7 @@ def test_a_character_that_cannot_be_written_is_said_plainly(character, said):
 def test_no_command_ends_in_an_exception_over_a_character(tmp_path, spoken):
     np.save(tmp_path / "tokens.npy", np.arange(64) % 8)
     lines = ["inspect tokens.npy -K 8", "compare codebook_size=16 codebook_size=64 -r demo",
-             "list", "run -m nö–pe≈"]  # fmt: skip
+             "list", "status -g nö–pe≈"]  # fmt: skip
     program = (
         "import sys; from collapsebench.cli import main\n"
         "for line in sys.argv[1:]:\n"
@@ -46,6 +46,6 @@ def test_no_command_ends_in_an_exception_over_a_character(tmp_path, spoken):
     )  # fmt: skip
     assert ended.returncode == 0, ended.stderr.decode("latin-1")
     assert b"Traceback" not in ended.stderr
-    assert b"unknown method" in ended.stderr
+    assert b"was not run in" in ended.stderr
     assert b"ended 2" in ended.stdout
     assert b"perplexity" in ended.stdout

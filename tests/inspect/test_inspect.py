@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 
 from collapsebench import inspect, metrics
+from collapsebench.cli import app
 from collapsebench.inspect import counting
 from collapsebench.inspect.images import score_images
 from collapsebench.inspect.tokens import open_tokens
@@ -388,17 +389,13 @@ def test_codes_that_are_not_finite_are_counted_and_left_out(save, tmp_path):
     assert "Codes that are not finite" in (tmp_path / "t.html").read_text()
 
 
-def test_the_command_takes_sizes_axis_and_padding(save, tmp_path):
+def test_the_command_takes_sizes_axis_and_padding(save, tmp_path, capsys):
     tokens = np.stack([np.arange(600) % k for k in (64, 16)]).reshape(2, 20, 30)
     tokens[:, :, 29] = -1
     words = [str(save("t", tokens)), "-K", "64,16", "--axis", "0", "--ignore", "-1", "--to", "json"]
-    done = subprocess.run(
-        [sys.executable, "-m", "collapsebench", "inspect", *words, "-o", str(tmp_path)],
-        capture_output=True, text=True, check=True,
-    )  # fmt: skip
-    assert done.stdout.startswith(
-        "t.npy: healthy · 0 of 2 codebooks collapsed · lowest perplexity "
-    )
+    app(["inspect", *words, "-o", str(tmp_path)], standalone_mode=False)
+    said = "t.npy: healthy · 0 of 2 codebooks collapsed · lowest perplexity "
+    assert capsys.readouterr().out.startswith(said)
     values = json.loads((tmp_path / "t.json").read_text())
     assert [one["codebook_size"] for one in values["codebooks"]] == [64, 16]
     assert [one["seen"][-1] for one in values["codebooks"]] == [580, 580]
