@@ -1,5 +1,7 @@
 """Made-up results and one report, built once for all tests of this folder, and a browser."""
 
+import fcntl
+import os
 import shutil
 
 import matplotlib
@@ -15,10 +17,28 @@ from tests.report import made_up
 
 
 @pytest.fixture(scope="session")
-def results(tmp_path_factory):
+def once(tmp_path_factory):
+    """``once(name, make)`` -> the folder that ``make(folder)`` filled for all test workers."""
+    own = tmp_path_factory.getbasetemp()
+    shared = own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
+
+    def once(name, make):
+        folder, made = shared / name, shared / f"{name}.made"
+        with (shared / f"{name}.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)  # the second to come waits for the first
+            if not made.exists():
+                make(folder)
+                made.touch()
+        return folder
+
+    return once
+
+
+@pytest.fixture(scope="session")
+def results(once):
     """Two of the paper's datasets with a user's method and every kind of bad end."""
-    folder = tmp_path_factory.mktemp("tables")
-    return made_up.tables(folder, datasets=("cifar10", "lsun_church")).write()
+    datasets = "cifar10", "lsun_church"
+    return once("tables", lambda folder: made_up.tables(folder, datasets=datasets).write())
 
 
 @pytest.fixture(scope="session")
@@ -27,30 +47,38 @@ def data(results):
 
 
 @pytest.fixture(scope="session")
-def page(results, tmp_path_factory):
+def page(once, results):
     """The built page."""
-    return report.build("tables", results, tmp_path_factory.mktemp("reports"), bundle=True)
+    made = once("reports", lambda folder: report.build("tables", results, folder, bundle=True))
+    return made / "tables" / "index.html"
 
 
 @pytest.fixture(scope="session")
-def zoo(tmp_path_factory):
+def zoo(once):
     """All shipped methods and a user's, at two sizes; FSQ cannot have the smaller."""
-    grid = made_up.zoo(
-        tmp_path_factory.mktemp("zoo"), sizes=((64, 16), (256, 16)), seeds=(1, 2), points=4,
-        stages=("train", "encode"), files=False,
-    )  # fmt: skip
-    return ReportData("zoo", grid.write())
+
+    def make(folder):
+        made_up.zoo(
+            folder, sizes=((64, 16), (256, 16)), seeds=(1, 2), points=4,
+            stages=("train", "encode"), files=False,
+        ).write()  # fmt: skip
+
+    return ReportData("zoo", once("zoo", make))
 
 
 @pytest.fixture(scope="session")
-def zoo_page(zoo, tmp_path_factory):
+def zoo_page(once, zoo):
     """The zoo's page, of the sections in which many methods make a difference."""
-    shown = sections.YOUR_METHOD, sections.CODEBOOK_DESIGN, sections.TABLES
-    path = tmp_path_factory.mktemp("page") / "index.html"
-    with matplotlib.rc_context():
-        apply_style()
-        path.write_text(render(zoo, collect(zoo, only=shown)), encoding="utf-8")
-    return path
+
+    def make(folder):
+        shown = sections.YOUR_METHOD, sections.CODEBOOK_DESIGN, sections.TABLES
+        folder.mkdir()
+        with matplotlib.rc_context():
+            apply_style()
+            text = render(zoo, collect(zoo, only=shown))
+        (folder / "index.html").write_text(text, encoding="utf-8")
+
+    return once("zoo_page", make) / "index.html"
 
 
 @pytest.fixture(scope="session")
