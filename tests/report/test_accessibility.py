@@ -8,9 +8,11 @@ import pytest
 from collapsebench import inspect
 from collapsebench.report import sections
 from collapsebench.report.blocks import collect
+from collapsebench.report.data import ReportData
 from collapsebench.report.page import render
 from collapsebench.report.palette import contrast
 from tests import sample
+from tests.report import made_up
 from tests.report.test_page_in_browser import hexed
 
 axe = pytest.importorskip("axe_playwright_python", reason="axe is not installed")
@@ -35,10 +37,21 @@ def inspected(tmp_path_factory):
     return {name: next((folder / name).glob("*.html")) for name in found}
 
 
+ENDS = {  # a cell of every kind on one dataset; (method, dataset, codebook size or seed)
+    ("gs_vq_vae", "cifar10", 512): ("train", None, ""),
+    ("dvae", "cifar10", 512): ("train", "diverged", "loss is nan by step 4000"),
+    ("sq_vae", "cifar10", 512): ("train", "incompatible", "needs an even code_dim"),
+    ("vq_ste_pp", "cifar10", 42): ("train", "error", "RuntimeError: something broke"),
+}
+
+
 @pytest.fixture(scope="module")
-def short_page(data, tmp_path_factory):
-    """A page of tables and one figure: axe takes long over figures."""
-    path = tmp_path_factory.mktemp("short") / "index.html"
+def short_page(tmp_path_factory):
+    """A page of tables and one figure, of one dataset: axe looks at each text by itself."""
+    folder = tmp_path_factory.mktemp("short")
+    grid = made_up.tables(folder, datasets=("cifar10",), ends=ENDS, files=False)
+    data = ReportData("tables", grid.write())
+    path = folder / "index.html"
     shown = sections.YOUR_METHOD, sections.TABLES, sections.TRADE_OFF
     path.write_text(render(data, collect(data, only=shown)), encoding="utf-8")
     return path

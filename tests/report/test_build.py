@@ -174,9 +174,9 @@ def test_a_page_leads_to_the_files_that_are_written_with_it(small, page):
     assert not (small / "o/demo/figures").exists()
 
 
-def test_the_path_that_is_returned_exists(results, tmp_path):
-    assert report.build("tables", results, tmp_path, to=["md"]) == tmp_path / "tables"
-    assert report.build_all(results, tmp_path, to=["csv"]) == tmp_path
+def test_the_path_that_is_returned_exists(small, tmp_path):
+    assert report.build("demo", small / "r", tmp_path, to=["md"]) == tmp_path / "demo"
+    assert report.build_all(small / "r", tmp_path, to=["csv"]) == tmp_path
     assert list(tmp_path.rglob("*.html")) == []
 
 
@@ -225,12 +225,12 @@ def test_no_grid_and_unknown_format_are_one_line(results, tmp_path):
         report.build("tables", results, tmp_path, to=["htm"])
 
 
-def test_terminal_goes_with_other_formats(results, tmp_path, capsys):
-    words = ["report", "-r", str(results), "-o", str(tmp_path), "-g", "tables", "--to", "csv,term"]
-    app(words, standalone_mode=False)
+def test_terminal_goes_with_other_formats(small, tmp_path, capsys):
+    place = ["-r", str(small / "r"), "-o", str(tmp_path)]
+    app(["report", *place, "-g", "demo", "--to", "csv,term"], standalone_mode=False)
     found = capsys.readouterr().out
     assert found.startswith(f"report: {tmp_path}")
-    assert (tmp_path / "tables/tables/table1.csv").exists()
+    assert (tmp_path / "demo/tables/table1.csv").exists()
     assert "Table 1" in found
 
 

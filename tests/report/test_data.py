@@ -27,13 +27,13 @@ def test_rows_and_columns_are_ordered_users_first(data):
 
 
 def test_columns_of_one_codebook_are_told_apart_by_what_differs(tmp_path):
-    made_up.of_lengths(tmp_path, 600, 16_000, methods=("edvae",))
+    made_up.of_lengths(tmp_path, 600, 16_000, methods=("edvae",), stages=("train",))
     labels = [c.label for c in ReportData("demo", tmp_path).comparisons]
     assert labels == ["digits, 600 steps", "digits, 16\u00a0000 steps"]
 
 
 def test_in_focus_is_what_most_methods_have_finished(tmp_path):
-    made_up.of_lengths(tmp_path, 600, 1200, methods=("edvae", "dvae"))
+    made_up.of_lengths(tmp_path, 600, 1200, methods=("edvae", "dvae"), stages=("train",))
     assert ReportData("demo", tmp_path).focus[0].label == "digits, 600 steps"
     for run in (tmp_path / "runs").glob("*.train.*"):
         if tables.pq.read_table(run).to_pylist()[0]["steps"] == 600:
@@ -84,8 +84,9 @@ def test_a_rescored_job_shows_its_new_rows_only(tmp_path):
 
 
 def test_frozen_rows_stand_beside_a_users_method(tmp_path):
-    made_up.MadeUp(tmp_path / "mine", methods=("my_vq",)).write()
-    made_up.MadeUp(tmp_path / "base/v1", methods=("edvae", "my_vq")).write()
+    stages = "train", "encode"
+    made_up.MadeUp(tmp_path / "mine", methods=("my_vq",), stages=stages).write()
+    made_up.MadeUp(tmp_path / "base/v1", methods=("edvae", "my_vq"), stages=stages).write()
     data = ReportData("demo", tmp_path / "mine", tmp_path / "base")
     assert [(v.label, v.baseline) for v in data.variants] == [("My VQ", ""), ("EdVAE", "v1")]
     assert len(data.groups) == 2
@@ -93,7 +94,8 @@ def test_frozen_rows_stand_beside_a_users_method(tmp_path):
 
 
 def test_older_rows_are_shown_only_on_request(tmp_path):
-    made_up.MadeUp(tmp_path, methods=("my_vq",), settings={"my_vq": [{}, {"nu": 0.5}]}).write()
+    both = {"my_vq": [{}, {"nu": 0.5}]}
+    made_up.MadeUp(tmp_path, methods=("my_vq",), settings=both, stages=("train",)).write()
     path = tmp_path / "grids/demo.json"
     grid = json.loads(path.read_text())
     grid["jobs"] = [job for job in grid["jobs"] if not job["settings_label"]]
@@ -141,8 +143,9 @@ def test_modern_methods_of_older_records_are_modern(tmp_path):
 
 
 def test_frozen_floors_are_floors(tmp_path):
-    made_up.MadeUp(tmp_path / "mine", methods=("my_vq",)).write()
-    made_up.MadeUp(tmp_path / "base/v1", methods=("vq_vae", "random_codes")).write()
+    floors, stages = ("vq_vae", "random_codes"), ("train", "encode")
+    made_up.MadeUp(tmp_path / "mine", methods=("my_vq",), stages=stages).write()
+    made_up.MadeUp(tmp_path / "base/v1", methods=floors, stages=stages).write()
     data = ReportData("demo", tmp_path / "mine", tmp_path / "base")
     kinds = {variant.method: variant.kind for variant in data.variants}
     assert kinds == {"my_vq": "user", "vq_vae": "modern", "random_codes": "floor"}

@@ -212,6 +212,7 @@ def test_words_as_settings_are_columns(tmp_path):
 def test_trainings_of_several_lengths_have_a_figure_over_steps_and_none_over_sizes(tmp_path):
     made_up.of_lengths(
         tmp_path, 600, 1200, methods=("fsq", "vq_vae"), sizes=((256, 16),), seeds=(42, 1),
+        stages=("train", "encode"), files=False,
         values={("vq_vae", "digits", "relative_perplexity", "test"): (0.25, 0.75)},
     )  # fmt: skip
     data = ReportData("demo", tmp_path)
@@ -226,6 +227,7 @@ def test_trainings_of_several_lengths_have_a_figure_over_steps_and_none_over_siz
 def test_who_collapses_orders_methods_and_marks_each_seed(tmp_path):
     made_up.MadeUp(
         tmp_path, methods=("edvae", "fsq", "dvae"), seeds=(42, 1), sizes=((256, 16),),
+        stages=("train", "encode"), files=False,
         values={
             ("edvae", "digits", "relative_perplexity", "test"): (0.25, 0.75),
             ("fsq", "digits", "relative_perplexity", "test"): (0.625, 0.5),
@@ -250,5 +252,5 @@ def test_who_collapses_orders_methods_and_marks_each_seed(tmp_path):
 
 
 def test_one_method_has_nobody_to_collapse_beside(tmp_path):
-    made_up.MadeUp(tmp_path, methods=("edvae",)).write()
+    made_up.MadeUp(tmp_path, methods=("edvae",), stages=("train", "encode")).write()
     assert who_collapses.build(ReportData("demo", tmp_path)) == []

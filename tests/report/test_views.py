@@ -207,7 +207,7 @@ def test_failures_show_reason_and_end_of_log(data):
 
 
 def test_tiny_distances_are_not_ranked(tmp_path):
-    made_up.MadeUp(tmp_path, files=False).write()
+    made_up.MadeUp(tmp_path, stages=("train", "score")).write()
     (table,) = table3.build(ReportData("demo", tmp_path))
     assert table.columns == ["digits, FD[cb-randconv-v1], not rankable"]
     assert not table.ranked
