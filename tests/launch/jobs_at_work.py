@@ -24,7 +24,7 @@ from collapsebench.job import apart
 from collapsebench.job.order import Order
 from collapsebench.job.process import main
 from collapsebench.launch.launchers import local
-from collapsebench.results import tables
+from collapsebench.results import provenance, tables
 from collapsebench.results.folder import LOG
 
 CONTEXT = multiprocessing.get_context("forkserver")
@@ -106,6 +106,7 @@ def _command(
     os.environ |= environment
     _print_to(output)
     sys.argv = ["collapsebench", *words]
+    provenance.cores = lambda: 1  # threads of a job
     fork = multiprocessing.get_context("fork")
     local.spawn = functools.partial(spawn, context=fork)
     apart.multiprocessing.get_context = lambda method: fork
