@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
+from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -33,11 +36,25 @@ TINY = {
 # A thread for each test worker and each process that a test starts: two that share two cores with
 # two threads each wait for one another longer than they compute.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # a waiting thread lets others work
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # a process need not compile the package again
 torch.set_num_threads(1)
 
 FEW = str(Path(__file__).with_name("few_digits.py"))
 ALL = ("train", "encode", "prior", "sample", "score")
+
+
+def some_of(
+    cases: Iterable[Any], kind: Callable[[Any], str], name: Callable[[Any], str], count: int
+) -> list[Any]:
+    """Parameters of a test: of each kind of cases the first ones, the others marked slow."""
+    seen: Counter[str] = Counter()
+    parameters = []
+    for case in cases:
+        seen[kind(case)] += 1
+        marks = [pytest.mark.slow] if seen[kind(case)] > count else []
+        parameters.append(pytest.param(case, id=name(case), marks=marks))
+    return parameters
 
 
 def tiny_grid(beside: str, steps: int = 20) -> str:

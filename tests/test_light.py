@@ -34,8 +34,8 @@ NEEDED = (
 )
 TENSORS = {
     "author", "check/telltale", "check/tensors", "check/trajectories", "fidelity", "job",
-    "methods", "networks", "ops", "plan/arguments", "plan/lookup", "plan/parts", "plan/wrapped",
-    "prior", "quantizer", "schedules",
+    "methods", "networks", "ops", "plan/arguments", "plan/costs", "plan/lookup", "plan/parts",
+    "plan/wrapped", "prior", "quantizer", "schedules",
 }  # fmt: skip
 
 # Read by every Python that is started with its folder on the path: also by those of our own.

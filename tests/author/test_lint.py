@@ -12,6 +12,7 @@ from collapsebench.author.lint.request import LintRequest, parse_outputs, parse_
 from collapsebench.plan import registry
 from collapsebench.settings import UserError
 from tests.author.faults import right
+from tests.conftest import some_of
 
 FAULTS = sorted(p for p in Path(right.__file__).parent.glob("*.py") if p.stem[0] != "_")
 FAULTS.remove(Path(right.__file__))
@@ -32,7 +33,7 @@ def expected(path):
     return importlib.import_module(f"tests.author.faults.{path.stem}").CHECK
 
 
-@pytest.mark.parametrize("path", FAULTS, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", some_of(FAULTS, expected, lambda path: path.stem, count=2))
 def test_fault_is_caught_by_its_check_and_by_no_other(path, monkeypatch):
     if expected(path) == ALONE:
         pytest.skip("in the test of two processes")
