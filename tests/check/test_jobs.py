@@ -67,7 +67,7 @@ def test_a_stage_done_again_is_ok(again):
 
 
 PLANTED = some_of(
-    listed(), lambda f: f.where.partition(",")[0], lambda f: f"{f.where}: {f.what}", count=4
+    listed(), lambda f: f.where.partition(",")[0], lambda f: f"{f.where}: {f.what}", count=3
 )
 
 

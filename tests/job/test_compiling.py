@@ -19,7 +19,7 @@ def trained(method):
 
 @pytest.mark.parametrize(
     "method",
-    [name if name == "edvae" else pytest.param(name, marks=pytest.mark.slow) for name in COMPILED],
+    [name if name == "ibq" else pytest.param(name, marks=pytest.mark.slow) for name in COMPILED],
 )
 def test_steps_are_those_of_the_plain_quantizer(method, monkeypatch):
     plain = trained(method)
