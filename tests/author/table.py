@@ -48,7 +48,6 @@ JUDGED: dict[tuple[str, str], str] = {
     ("VectorQuantize", "token_round_trip"): "follows",
     ("VectorQuantize", "decoding"): "follows",
     ("VectorQuantize", "save_load"): "real: buffers that are None until the first batch",
-    ("VectorQuantize", "two_processes"): "real: each process's own statistics of batches",
     ("VectorQuantize", "masked"): "real: a mask and codebook_dim do not go together",
     ("FSQ", "commitment"): "intended: a lattice needs none",
     ("ResidualFSQ", "commitment"): "intended: the same",

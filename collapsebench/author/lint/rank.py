@@ -27,11 +27,14 @@ WORK_S = 60  # of processor time
 
 
 def main(rank: int, folder: Path) -> None:
-    """Recognises the module while it is alone, joins the group, trains, reports."""
+    """Joins the group, trains, reports.
+
+    How the module is called was recognised before, by the process that asks: a module tried in the
+    group might wait in it for the other's, and one tried before it may remember that it was alone.
+    """
     resource.setrlimit(resource.RLIMIT_CPU, (WORK_S, WORK_S))
-    request, module, size = pickle.load(sys.stdin.buffer)
+    request, module, size, known = pickle.load(sys.stdin.buffer)
     torch.set_num_threads(1)
-    subject = _subject(request, module, size)
     distributed.init_process_group(
         "gloo",
         init_method=f"file://{folder / 'store'}",
@@ -41,6 +44,7 @@ def main(rank: int, folder: Path) -> None:
     )
     report: dict[str, Any] = {"error": "", "codes": {}}
     try:
+        subject = _subject(request, module, size, known)
         report["codes"] = {seed: _codes(subject, seed, rank) for seed in SEEDS}
     except (RuntimeError, TypeError, ValueError, AttributeError, AssertionError) as error:
         report["error"] = sentence(error)
@@ -49,9 +53,9 @@ def main(rank: int, folder: Path) -> None:
     temporary.rename(folder / f"{rank}.pt")
 
 
-def _subject(request: LintRequest, module: Any, size: tuple[int, int]) -> Subject:
+def _subject(request: LintRequest, module: Any, size: tuple[int, int], known: Any) -> Subject:
     if module is None:
-        return sources.named(request)
+        return sources.named(request, known)
     return sources.built(module, None, size[0], request.layout, request.outputs)
 
 

@@ -20,8 +20,11 @@ SMALL, LARGE, DIM = 64, 1024, 8  # K and D where nobody says otherwise
 SIZES = ("codebook_size", "code_dim")
 
 
-def named(request: LintRequest) -> Subject:
+def named(request: LintRequest, known: Mapping[Any, Any] | None = None) -> Subject:
     """The subject that a word stands for.
+
+    Args:
+        known: what was recognised of it before, ``Wrapped.found``.
 
     Raises:
         UserError: no such thing, a file without or with too many, or an unknown setting.
@@ -31,7 +34,7 @@ def named(request: LintRequest) -> Subject:
     cls = class_named(request.word)
     if issubclass(cls, Quantizer):
         return _of_method(cls, request)
-    return _of_class(cls, request)
+    return _of_class(cls, request, known or {})
 
 
 def class_named(word: str) -> type[nn.Module]:
@@ -104,11 +107,12 @@ def _had(cls: type[Quantizer], settings: Any, codebook_size: int) -> int:
     )
 
 
-def _of_class(cls: type[nn.Module], request: LintRequest) -> Subject:
+def _of_class(cls: type[nn.Module], request: LintRequest, known: Mapping[Any, Any]) -> Subject:
     sizes, given = arguments.parted(cls, request.given)
     settings: Any = build(arguments.settings_class(cls), given, cls.__name__)
     method = wrap(cls, request.word)
     method.layout, method.outputs = request.layout, request.outputs
+    method.found.update(known)
     small = _natural(method, settings, sizes, SMALL)
     free = (
         "codebook_size" not in sizes and _natural(method, settings, sizes, 2 * SMALL)[0] != small[0]

@@ -17,6 +17,7 @@ from torch import distributed
 from collapsebench.author.lint.checks.registry import check
 from collapsebench.author.lint.findings import Verdict, cannot, failed, note, ok
 from collapsebench.author.lint.subject import SEEDS, Subject, is_wrapped
+from collapsebench.plan.wrapped import Wrapped
 
 STEPS = 12  # by then what is rare has been replaced
 RANKS = 2
@@ -45,7 +46,8 @@ def two_processes(subject: Subject) -> Verdict:
             "before: give lint its class, as package.module:Class"
         )
     try:
-        payload = pickle.dumps((subject.request, subject.module, subject.size))
+        known = subject.method.found if issubclass(subject.method, Wrapped) else {}
+        payload = pickle.dumps((subject.request, subject.module, subject.size, known))
     except (pickle.PicklingError, AttributeError, TypeError) as error:
         return cannot(f"the module cannot be sent to another process: {error}")
     return _verdict(_run(payload))
