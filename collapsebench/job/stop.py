@@ -27,11 +27,20 @@ def endings() -> list[int]:
 class Signals:
     """Counts signals of ``endings`` instead of dying of them; use as a context manager.
 
-    A closed terminal counts once, however many say so; what is printed after it goes nowhere.
+    A closed terminal counts once, however many say so; what is printed after it goes nowhere. It
+    is also noticed where the signal went to another process, as to a ``make`` that the terminal
+    was opened for.
     """
 
     def __init__(self) -> None:
-        self.count = 0
+        self.told = 0
+
+    @property
+    def count(self) -> int:
+        """How many there were until now."""
+        if not all(map(os.isatty, self.terminals)):
+            self._add(HANGUP, None)
+        return self.told
 
     def __enter__(self) -> Signals:
         self.terminals = [fd for fd in STANDARD if os.isatty(fd)]
@@ -44,13 +53,14 @@ class Signals:
 
     def _add(self, number: int, frame: FrameType | None) -> None:
         if number != HANGUP:
-            self.count += 1
+            self.told += 1
             return
-        self.count = max(self.count, 1)
+        self.told = max(self.told, 1)
         nowhere = os.open(os.devnull, os.O_RDWR)
         for fd in self.terminals:
             os.dup2(nowhere, fd)
         os.close(nowhere)
+        self.terminals = []
 
 
 class Stop:

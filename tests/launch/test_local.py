@@ -103,8 +103,9 @@ def test_one_job_that_waits_is_not_started_and_the_others_are(begin, tmp_path):
     assert last not in set(tables.read(tmp_path / "results", "runs")["job_id"])
 
 
+@pytest.mark.parametrize("told", [pytest.param(True, marks=pytest.mark.slow), False])
 @pytest.mark.skipif(not hasattr(os, "openpty"), reason="there are no terminals of this kind")
-def test_a_closed_terminal_ends_run_and_jobs_gently(tmp_path, data_root):
+def test_a_closed_terminal_ends_run_and_jobs_gently(told, tmp_path, data_root):
     (tmp_path / "tiny.toml").write_text(tiny_grid("continuous", steps=100_000))
     ours, theirs = os.openpty()
     environment = os.environ | {"COLLAPSEBENCH_DATA": str(data_root), "TERM": "xterm"}
@@ -112,15 +113,16 @@ def test_a_closed_terminal_ends_run_and_jobs_gently(tmp_path, data_root):
         [sys.executable, "-m", "collapsebench", "run", "-g", "tiny.toml", "-j", "1", "-y"],
         cwd=tmp_path, env=environment, stdin=theirs, stdout=theirs, stderr=theirs,
         start_new_session=True,
-        preexec_fn=at_a_terminal,
+        preexec_fn=at_a_terminal if told else None,
     )  # fmt: skip
     os.close(theirs)
     reader = threading.Thread(target=drain, args=(ours,), daemon=True)
     reader.start()
     pid = holder(tmp_path)["pid"]
     os.kill(pid, 0)
-    run.send_signal(signal.SIGHUP)
-    run.send_signal(signal.SIGHUP)  # a shell repeats what the terminal said
+    if told:
+        run.send_signal(signal.SIGHUP)
+        run.send_signal(signal.SIGHUP)  # a shell repeats what the terminal said
     os.close(ours)
     assert run.wait(timeout=240) == 130
     with pytest.raises(ProcessLookupError):
@@ -128,6 +130,22 @@ def test_a_closed_terminal_ends_run_and_jobs_gently(tmp_path, data_root):
     rows = tables.read(tmp_path / "results", "runs")
     assert list(rows["status"]) == ["interrupted"]
     assert list((tmp_path / "results" / "jobs").glob("*/train.ckpt")) != []
+
+
+def test_what_runs_ends_gently_when_nobody_reads_what_run_says(tmp_path, data_root):
+    longer = '[[override]]\nwhen = { method = "vq_vae" }\nset = { "train.steps" = 100000 }\n'
+    (tmp_path / "tiny.toml").write_text(tiny_grid("continuous") + longer)
+    run = subprocess.Popen(
+        [sys.executable, "-m", "collapsebench", "run", "-g", "tiny.toml", "-j", "2", "-y"],
+        cwd=tmp_path, env=os.environ | {"COLLAPSEBENCH_DATA": str(data_root)},
+        stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    run.stdout.readline()
+    run.stdout.close()  # of a pipe into `head -1`
+    assert run.wait(timeout=240) == 1
+    rows = tables.read(tmp_path / "results", "runs").groupby("method")["status"].apply(list)
+    assert rows["continuous"] == ["done", "done"]
+    assert rows["vq_vae"] == ["interrupted"]
 
 
 def at_a_terminal():

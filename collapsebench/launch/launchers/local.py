@@ -53,8 +53,7 @@ class Local(Launcher):
                     crew.stop(signals.count)
                     crew.collect()
             finally:
-                for r in crew.running:
-                    r.process.kill()
+                crew.leave(signals)
         return crew.statuses
 
 
@@ -123,6 +122,15 @@ class Crew:
         for r in self.running:
             if self._overdue(r):
                 r.process.kill()
+
+    def leave(self, signals: Signals) -> None:
+        """Ends what still runs because this run failed: gently, unless that takes too long."""
+        self.stop(max(1, signals.count))
+        end = time.monotonic() + GRACE_S
+        while any(r.process.poll() is None for r in self.running):
+            if signals.count > 1 or time.monotonic() > end:
+                self.stop(2)
+            time.sleep(POLL_S)
 
     def collect(self) -> None:
         """Takes in what ended, and decides what is tried again."""
