@@ -2,6 +2,7 @@
 
 YOUR_METHOD = "Your method"
 TABLES = "Tables"
+CLAIMS = "Published claims"
 CODEBOOK_DESIGN = "Codebook design"
 TRADE_OFF = "Trade-off"
 NETWORK = "Quantizer or network?"

@@ -31,6 +31,8 @@ from collapsebench.stats.words import (
     BETTER,
     CANT_TELL,
     MARGIN,
+    NO_SPREAD,
+    ONE_SEED,
     SAME,
     WORSE,
     Change,
@@ -38,6 +40,7 @@ from collapsebench.stats.words import (
     changes,
     standings,
     verdict_against_paper,
+    why_untested,
 )
 
 __all__ = [
@@ -47,6 +50,8 @@ __all__ = [
     "CANT_TELL",
     "LEAST_P",
     "MARGIN",
+    "NO_SPREAD",
+    "ONE_SEED",
     "POWER",
     "SAME",
     "WORSE",
@@ -68,4 +73,5 @@ __all__ = [
     "variance_prior",
     "verdict_against_paper",
     "welch_from_stats",
+    "why_untested",
 ]
