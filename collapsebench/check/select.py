@@ -68,7 +68,10 @@ def of_folder(results: Path) -> Selection:
     """
     found = grids.every(results)
     if not found:
-        raise UserError(f"{results}: neither a baseline's tag nor a folder where grids were run")
+        raise UserError(
+            f"{results}: neither a baseline's tag nor a folder where grids were run; what rows of "
+            "one folder have in common is written like method=edvae"
+        )
     jobs = {job["job_id"]: job for grid in found for job in grid["jobs"]}
     selection = _of_jobs(str(results), results, found[0] if len(found) == 1 else {}, jobs.values())
     configurations = selection.metrics.drop_duplicates([*CELL, "config_id"])
