@@ -71,9 +71,12 @@ Datasets = Annotated[
                  autocompletion=completion("datasets")),
 ]  # fmt: skip
 Sizes = Annotated[
-    str, typer.Option("--codebook-size", "-K", help="Like 256,512.", rich_help_panel=WHAT)
+    list[str] | None,
+    typer.Option("--codebook-size", "-K", help="Like 256,512.", rich_help_panel=WHAT),
 ]
-Dims = Annotated[str, typer.Option("--code-dim", "-D", help="Like 8,16.", rich_help_panel=WHAT)]
+Dims = Annotated[
+    list[str] | None, typer.Option("--code-dim", "-D", help="Like 8,16.", rich_help_panel=WHAT)
+]
 SeedList = Annotated[
     list[int] | None, typer.Option("--seed", "-s", help="Repeatable.", rich_help_panel=WHAT)
 ]
@@ -121,8 +124,9 @@ def show(value: Any) -> None:
 
 def choice(
     grid: str, scale: str | None, methods: list[str] | None, networks: list[str] | None,
-    datasets: list[str] | None, sizes: str, dims: str, seed: list[int] | None,
-    seeds: int | None, settings: list[str] | None, only: str | None, data_root: Path | None,
+    datasets: list[str] | None, sizes: list[str] | None, dims: list[str] | None,
+    seed: list[int] | None, seeds: int | None, settings: list[str] | None, only: str | None,
+    data_root: Path | None,
 ) -> Any:  # fmt: skip
     """The options that say what to run, as one ``plan.Choice``."""
     from collapsebench.plan.forecast import Choice
@@ -148,8 +152,9 @@ def absolute(path: Path | None) -> Path | None:
     return None if path is None else path.expanduser().resolve()
 
 
-def numbers(option: str, text: str) -> tuple[int, ...]:
-    """``256,512`` -> (256, 512)."""
+def numbers(option: str, words: list[str] | None) -> tuple[int, ...]:
+    """What an option said, once or several times: ``256,512`` -> (256, 512)."""
+    text = ",".join(words or ())
     try:
         return tuple(int(part) for part in text.split(",") if part.strip())
     except ValueError:

@@ -13,6 +13,8 @@ from collapsebench.cli.app import app
 from collapsebench.cli.options import Json, Results, numbers, show
 from collapsebench.settings import UserError
 
+FILES = "html,figures,md,csv,latex"  # what a report is written as
+
 
 @app.command()
 def report(
@@ -21,8 +23,8 @@ def report(
     out: Annotated[Path, typer.Option("--out", "-o", help="Where to.")] = Path("reports"),
     baselines: Annotated[Path | None, typer.Option(help="Else ./baselines, then ours.")] = None,
     to: Annotated[
-        str, typer.Option(help="html,figures,md,csv,latex or term.")
-    ] = "html,figures,md,csv,latex",
+        list[str] | None, typer.Option(help=f"{FILES}, which is the default, or term.")
+    ] = None,
     no_images: Annotated[bool, typer.Option("--no-images", help="A smaller page.")] = False,
     bundle: Annotated[bool, typer.Option("--bundle", help="Everything to pass on.")] = False,
     all_: Annotated[bool, typer.Option("--all", help="Older versions of user files too.")] = False,
@@ -30,7 +32,7 @@ def report(
     """Tables 1–4, the sweeps and a page, from the rows alone."""
     from collapsebench import report as reports
 
-    formats = to.split(",")
+    formats = ",".join(to or [FILES]).split(",")
     if written := [word for word in formats if word != "term"]:
         build = reports.build_all if grid is None else functools.partial(reports.build, grid)
         page = build(results, out, baselines=baselines, images=not no_images, to=written,
@@ -63,7 +65,7 @@ def check(
 
     if fail_on not in verdicts.FAIL_ON:
         raise UserError(f"--fail-on {fail_on!r} must be one of {', '.join(verdicts.FAIL_ON)}")
-    found = run_check(numbers("--level", level), Request(baseline, results, grid, baselines))
+    found = run_check(numbers("--level", [level]), Request(baseline, results, grid, baselines))
     show(output.as_dict(found, fail_on)) if as_json else print(output.text(found))
     if github and (annotations := output.github(found)):
         print(annotations)
@@ -140,8 +142,9 @@ def freeze(
 def inspect(
     tokens: Path,
     codebook_size: Annotated[
-        str, typer.Option("--codebook-size", "-K", help="Of each codebook if they differ: 1024,64.")
-    ] = "",
+        list[str] | None,
+        typer.Option("--codebook-size", "-K", help="Of each codebook if they differ: 1024,64."),
+    ] = None,
     codebook: Annotated[Path | None, typer.Option(help="A file with the codes (K, D).")] = None,
     codebooks: Annotated[
         int | None, typer.Option(help="Q of residual tokens (N, …, Q).", min=1)
@@ -153,13 +156,14 @@ def inspect(
     images: Annotated[
         tuple[Path, Path] | None, typer.Option(help="Folders: originals, reconstructions.")
     ] = None,
-    to: Annotated[str, typer.Option(help="html,term,json.")] = "term",
+    to: Annotated[list[str] | None, typer.Option(help="html,json or term, the default.")] = None,
     out: Annotated[Path, typer.Option("--out", "-o")] = Path("inspection"),
 ) -> None:
     """Did a codebook collapse, where and how? Any tokenizer's tokens, nothing trained."""
     from collapsebench import inspect
 
-    forms, sizes = inspect.forms(to), numbers("--codebook-size", codebook_size)
+    forms = inspect.forms(",".join(to or ["term"]))
+    sizes = numbers("--codebook-size", codebook_size)
     found = inspect.inspect(tokens, sizes or None, codebook, codebooks, axis, ignore, images)
     written = inspect.write(found, forms, out)
     print(found.summary, *written, sep="\n")

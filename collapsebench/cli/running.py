@@ -46,8 +46,8 @@ def list_(as_json: Json = False) -> None:
 @app.command()
 def plan(
     grid: GridOption = "demo", scale: Scale = None, method: Methods = None,
-    network: Networks = None, dataset: Datasets = None, codebook_size: Sizes = "",
-    code_dim: Dims = "", seed: SeedList = None, seeds: SeedCount = None, set_: Set = None,
+    network: Networks = None, dataset: Datasets = None, codebook_size: Sizes = None,
+    code_dim: Dims = None, seed: SeedList = None, seeds: SeedCount = None, set_: Set = None,
     only: Only = None, results: Results = Path("results"), data_root: DataRoot = None,
     device: Annotated[str, typer.Option(help="Whose hours: a100, h100, h200 or cpu.")] = "",
     launcher: Annotated[str, typer.Option(help="Like slurm: node-hours of each array.")] = "",
@@ -71,8 +71,8 @@ def plan(
 @app.command()
 def run(
     grid: GridOption = "demo", scale: Scale = None, method: Methods = None,
-    network: Networks = None, dataset: Datasets = None, codebook_size: Sizes = "",
-    code_dim: Dims = "", seed: SeedList = None, seeds: SeedCount = None, set_: Set = None,
+    network: Networks = None, dataset: Datasets = None, codebook_size: Sizes = None,
+    code_dim: Dims = None, seed: SeedList = None, seeds: SeedCount = None, set_: Set = None,
     only: Only = None, results: Results = Path("results"), data_root: DataRoot = None,
     slots: Annotated[int | None, how("-j", help="Jobs at a time, no GPU.", min=1, max=999)] = None,
     gpus: Annotated[str | None, how(help="Like 0,1; '' for none. Default: all.")] = None,
@@ -123,7 +123,7 @@ def try_(
         str,
         typer.Argument(metavar="FILE", help="Vectors (N, F) or (N, length, F), or a dataset."),
     ],
-    codebook_size: Sizes = "", code_dim: Dims = "", method: Methods = None,
+    codebook_size: Sizes = None, code_dim: Dims = None, method: Methods = None,
     network: Networks = None, seeds: SeedCount = None, set_: Set = None,
     budget: Annotated[str | None, how(help="Time for all of it, like 20m.")] = None,
     results: Results = Path("results"),

@@ -18,8 +18,9 @@ def repeats(metrics: pd.DataFrame) -> dict[str, str]:
     the last digit: trainings of two seeds never agree like that, copied files do.
     """
     rows = metrics.loc[metrics["stage"] == "encode", COLUMNS]
+    rows = _suspected(rows[np.isfinite(rows["value"])])
     numbers: dict[tuple[str, str, int], set[tuple[str, str, float]]] = defaultdict(set)
-    for config, job, seed, *number in rows[np.isfinite(rows["value"])].itertuples(index=False):
+    for config, job, seed, *number in rows.itertuples(index=False):
         numbers[config, job, seed].add(tuple(number))
     found: dict[str, str] = {}
     first: dict[Hashable, str] = {}
@@ -28,3 +29,12 @@ def repeats(metrics: pd.DataFrame) -> dict[str, str]:
             if (other := first.setdefault(sign, job)) != job:
                 found.setdefault(job, other)
     return found
+
+
+def _suspected(rows: pd.DataFrame) -> pd.DataFrame:
+    """The rows of jobs that may repeat another; all of them together take long to compare."""
+    jobs = rows[["config_id", "job_id", "seed"]].drop_duplicates()
+    signs = pd.Series(pd.util.hash_array(rows["value"].to_numpy()), rows.index)
+    jobs["sign"] = jobs["job_id"].map(signs.groupby(rows["job_id"]).sum())  # in any order
+    again = [jobs.duplicated(["config_id", sign], keep=False) for sign in ("seed", "sign")]
+    return rows[rows["job_id"].isin(jobs.loc[again[0] | again[1], "job_id"])]

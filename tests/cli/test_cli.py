@@ -122,6 +122,13 @@ def test_a_broken_promise_is_said_to_the_author(call, tmp_path, monkeypatch):
     assert "FAILED" in ended.stdout
 
 
+def test_what_takes_a_list_may_be_said_again(call):
+    words = ("plan", "-g", "collapse", "-m", "vq_vae", "-m", "edvae", "--json")
+    once, again = call(*words, "-K", "128,512"), call(*words, "-K", "128", "-K", "512")
+    assert json.loads(once.stdout) == json.loads(again.stdout)
+    assert [job["codebook_size"] for job in json.loads(again.stdout)["jobs"]] == 6 * [128, 512]
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
