@@ -46,10 +46,12 @@ def require(module: str) -> None:
 
 @contextlib.contextmanager
 def explained() -> Iterator[None]:
-    """Turns the absence of a module of an extra into one line that says how to get it."""
+    """Turns what cannot be imported into one line: how to get it, or why the system refuses it."""
     try:
         yield
     except ImportError as error:
+        if "shared object" in str(error):  # the system's loader, mostly for want of memory
+            raise UserError(f"cannot be loaded: {error}") from None
         if (module := absent(error)) is None:
             raise
         raise UserError(needed(module)) from None

@@ -53,6 +53,17 @@ def system_reason(error: OSError) -> str:
     return f"{' -> '.join(names)}: {said.lower()}" if names else said.lower()
 
 
+def regular(path: Path) -> Path:
+    """The path of a file that may be opened: a pipe keeps its reader waiting, a device has no end.
+
+    Raises:
+        OSError: a pipe, a device or a socket; of a folder, or of nothing, opening it says more.
+    """
+    if path.exists() and not path.is_file() and not path.is_dir():
+        raise OSError(errno.EINVAL, "no regular file", str(path))
+    return path
+
+
 def place() -> Any:
     """A field that says where something is or how it is computed, never what: in no id."""
     return field(default="", metadata={"id": False})

@@ -183,7 +183,7 @@ def manifest(tag: str, grid: Mapping[str, Any], frames: Tables, fresh: Path) -> 
         "commands": [grid["command"], shlex.join(["collapsebench", *sys.argv[1:]])],
         "frozen_at": datetime.now(UTC).isoformat(timespec="seconds"),
         "jobs": int(runs["job_id"].nunique()),
-        "seeds": sorted(int(seed) for seed in runs["seed"].unique()),
+        "seeds": sorted(int(seed) for seed in runs["seed"].dropna().unique()),
         "statuses": {k: int(v) for k, v in runs["status"].value_counts().items()},
         "data_hash": by(runs, "dataset", "data_hash"),
         "implementations": {
@@ -210,7 +210,7 @@ def manifest(tag: str, grid: Mapping[str, Any], frames: Tables, fresh: Path) -> 
 
 def by(frame: pd.DataFrame, key: str, column: str) -> dict[str, str]:
     """key -> its one value of a column, where known."""
-    pairs = frame.dropna(subset=[column])
+    pairs = frame.dropna(subset=[key, column])
     return dict(zip(pairs[key], pairs[column], strict=True))
 
 

@@ -116,7 +116,7 @@ def labels(given: pd.Series[str], free: Iterable[str]) -> pd.Series[str]:
     if "method" in free:
         return given.map(lambda label: "")
     shown = [f"{form}=" for name in free for form in (name, name.partition(".")[2]) if form]
-    return given.map(
+    return given.fillna("").map(
         lambda label: " ".join(p for p in label.split(" ") if not p.startswith(tuple(shown)))
     )
 

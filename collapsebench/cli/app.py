@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import io
+import os
 import sys
+import warnings
 from typing import Annotated, NoReturn
 
 import typer
 
 from collapsebench import __version__, extras
-from collapsebench.cli.streams import speak_plainly
-from collapsebench.settings import UserError, printable, system_reason
+from collapsebench.cli.streams import one_line, speak_plainly
+from collapsebench.settings import UserError, system_reason
 
 app = typer.Typer(
     help="Does your quantizer's codebook collapse? Train, measure, compare.",
@@ -18,10 +21,18 @@ app = typer.Typer(
 )
 
 
+# What matplotlib reads and fails over where it is odd; figures are drawn without any of them.
+UNUSED = ("MPLBACKEND", "SOURCE_DATE_EPOCH")
+
+
 def main() -> None:
     """Runs the command line; bad input, or what the system refuses, is one line and exit code 2."""
     speak_plainly()
+    warnings.formatwarning = one_line
+    for name in UNUSED:
+        os.environ.pop(name, None)
     try:
+        refuse_no_folder()
         try:
             with extras.explained():
                 app()
@@ -30,15 +41,28 @@ def main() -> None:
                 sys.stdout.flush()
     except UserError as error:
         fail(str(error))
+    except MemoryError as error:
+        fail(f"not enough memory: {error}")
     except OSError as error:
         sys.stdout = None  # or what it did not take is tried again
         fail(system_reason(error))
 
 
 def fail(message: str) -> NoReturn:
-    """Prints one line on stderr and ends with exit code 2."""
-    print(f"collapsebench: {printable(message)}", file=sys.stderr)
+    """Prints one line on stderr, if anybody takes it, and ends with exit code 2."""
+    try:
+        print(one_line(message), end="", file=sys.stderr or io.StringIO())
+    except OSError:
+        sys.stderr = None  # or it is tried again
     raise SystemExit(2)
+
+
+def refuse_no_folder() -> None:
+    """Raises ``UserError`` where the working folder was deleted: torch ends the process there."""
+    try:
+        os.getcwd()
+    except FileNotFoundError:
+        raise UserError("the working folder was deleted; change to one that is there") from None
 
 
 def version(value: bool) -> None:

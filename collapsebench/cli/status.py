@@ -15,7 +15,7 @@ from collapsebench.quantities import live
 from collapsebench.results import claims, tables
 from collapsebench.results.folder import LOG
 from collapsebench.results.status import find, status
-from collapsebench.settings import UserError, console, did_you_mean
+from collapsebench.settings import UserError, console, did_you_mean, regular
 
 WATCH_S = 1.0
 MOST_ROWS = 200  # of a printed table
@@ -114,7 +114,7 @@ def print_log(results: Path, word: str, follow: bool) -> None:
     """
     folder = find(results, word)
     try:
-        log = (folder / LOG).open(errors="replace")
+        log = regular(folder / LOG).open(errors="replace")
     except FileNotFoundError:
         raise UserError(f"job {folder.name} was not started yet") from None
     with log:

@@ -7,6 +7,8 @@ import io
 import sys
 import unicodedata
 
+from collapsebench.settings import printable
+
 HANDLER = "collapsebench.plain"
 PLAIN = {
     "·": "-", "–": "-", "−": "-", "…": "...", "×": "x", "±": "+-", "≈": "~", "→": "->", "↑": "^",
@@ -40,3 +42,8 @@ def plain(character: str) -> str:
         return BOX.get(name.split()[-1], "+")
     letters = unicodedata.normalize("NFKD", character).encode("ascii", "ignore").decode()
     return letters or "?"
+
+
+def one_line(message: Warning | str, *_where: object) -> str:
+    """What is printed of an error, or of a warning wherever in the program it is raised."""
+    return f"collapsebench: {printable(str(message))}\n"

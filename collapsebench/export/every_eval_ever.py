@@ -56,7 +56,7 @@ def records(results: Path, by: str) -> Iterator[EvalRecord]:
     made = str(int(time.time()))
     for config_id, rows in metrics.groupby("config_id", sort=False):
         own = runs[runs["config_id"] == config_id]
-        if scores := _scores(rows, own):
+        if len(own) and (scores := _scores(rows, own)):
             yield _record(rows.iloc[0], own, scores, by) | {"retrieved_timestamp": made}
 
 
@@ -64,7 +64,7 @@ def _record(first: pd.Series, runs: pd.DataFrame, scores: list[EvalRecord], by: 
     method = first["method"]
     shipped = Path(__file__).parent.parent.joinpath("methods", f"{method}.py").is_file()
     details = {name: str(first[name]) for name in FACTS} | {
-        "seeds": json.dumps(sorted(int(seed) for seed in runs["seed"].unique())),
+        "seeds": json.dumps(sorted(int(seed) for seed in runs["seed"].dropna().unique())),
         "statuses": json.dumps({k: int(n) for k, n in runs["status"].value_counts().items()}),
     }
     return {

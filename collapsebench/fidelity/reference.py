@@ -19,6 +19,7 @@ import numpy as np
 
 from collapsebench.fidelity.distances import Statistics, statistics
 from collapsebench.fidelity.extractors import Extractor
+from collapsebench.results.folder import clear
 from collapsebench.results.tables import replace_atomically
 from collapsebench.settings import digest
 
@@ -74,6 +75,7 @@ def load_reference(
         "drawn": [n_reference, n_prdc, seed],
     }
     path = cache / f"{digest(key)}.npz"
+    clear(cache, [path.name])
     try:
         return _open(path, key)
     except FileNotFoundError:

@@ -18,7 +18,7 @@ from collapsebench.monitor.causes import collapsing
 from collapsebench.plan.job import Job
 from collapsebench.quantities import ERRORS, live, percent
 from collapsebench.results.folder import job_folder, progress
-from collapsebench.results.tables import STATUSES
+from collapsebench.results.rowfiles import STATUSES
 from collapsebench.settings import console
 
 SAY_S = 60.0  # between two lines about running jobs where there is no terminal

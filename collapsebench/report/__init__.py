@@ -19,6 +19,7 @@ from collapsebench.report.figures import Figure
 from collapsebench.report.style import apply_style
 from collapsebench.report.tables import Table
 from collapsebench.results import grids
+from collapsebench.results.tables import write_text
 from collapsebench.settings import UserError, console, did_you_mean
 
 FORMATS = {"md": tables.to_markdown, "csv": tables.to_csv, "latex": tables.to_latex}
@@ -74,7 +75,7 @@ def _write(data: ReportData, folder: Path, images: bool, to: Sequence[str], bund
         index = folder / "index.html"
         if "html" in to:
             files = FIGURES if "figures" in to else ""
-            index.write_text(page.render(data, blocks, files), encoding="utf-8")
+            write_text(index, page.render(data, blocks, files))
     if bundle:
         bundles.write(data, blocks, folder / "bundle.zip")
     return index if "html" in to else folder
@@ -106,7 +107,7 @@ def build_all(
     if "html" not in to:
         return out
     index = out / "index.html"
-    index.write_text(page.render_index(entries), encoding="utf-8")
+    write_text(index, page.render_index(entries))
     return index
 
 
@@ -166,8 +167,7 @@ def _write_tables(blocks: Blocks, folder: Path, to: Sequence[str]) -> None:
     for block in blocks.all():
         if isinstance(block, Table):
             for word in wanted:
-                path = folder / f"{block.name}.{SUFFIXES[word]}"
-                path.write_text(FORMATS[word](block), encoding="utf-8")
+                write_text(folder / f"{block.name}.{SUFFIXES[word]}", FORMATS[word](block))
 
 
 __all__ = ["build", "build_all", "found_grids", "to_terminal"]

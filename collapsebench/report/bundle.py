@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import io
 import zipfile
+from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 
 from collapsebench.report import tables
 from collapsebench.report.blocks import Blocks
 from collapsebench.report.data import ReportData
 from collapsebench.report.tables import Table
+from collapsebench.results.tables import replace_atomically
 
 REFERENCES = Path(__file__).parent / "references.bib"
 EPOCH = (1980, 1, 1, 0, 0, 0)  # the zip format's first moment: the same rows give the same bytes
@@ -29,6 +32,10 @@ def write(data: ReportData, blocks: Blocks, path: Path) -> None:
         if isinstance(block, Table):
             files[f"tables/{block.name}.tex"] = tables.to_latex(block).encode()
             files[f"tables/{block.name}.csv"] = tables.to_csv(block).encode()
+    replace_atomically(path, partial(_zip, files), Path.stat)
+
+
+def _zip(files: Mapping[str, bytes], path: Path) -> None:
     with zipfile.ZipFile(path, "w") as archive:
         for name in sorted(files):
             entry = zipfile.ZipInfo(name, EPOCH)

@@ -193,10 +193,9 @@ class ReportData(GridRows):
 
         Of each seed the codebook of the smallest perplexity comes first.
         """
-        of_jobs = [
-            self._counts[j.job_id, split] for j in group.jobs if (j.job_id, split) in self._counts
-        ]
-        return np.array(of_jobs)
+        of_jobs = (self._counts.get((job.job_id, split), []) for job in group.jobs)
+        size = group.first.codebook_size
+        return np.array([own for own in of_jobs if own and {len(each) for each in own} == {size}])
 
     @cached_property
     def _counts(self) -> dict[tuple[str, str], list[np.ndarray]]:

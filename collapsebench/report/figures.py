@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -10,6 +11,7 @@ from matplotlib.backends.backend_pdf import FigureCanvasPdf
 
 from collapsebench.report.style import COLUMN, Drawing
 from collapsebench.report.svg import Svg, to_svg
+from collapsebench.results.tables import replace_atomically
 
 PNG_DPI = 200
 HALF = 1.5 * COLUMN  # inches: up to here two figures stand side by side on the page
@@ -52,18 +54,21 @@ class Figure:
         for form, stem in self.stems().items():
             drawing = self.drawings[form]
             drawing.settle()
-            pdf = FigureCanvasPdf(drawing)
-            pdf.print_pdf(folder / f"{stem}.pdf", metadata={"CreationDate": None})
+            replace_atomically(folder / f"{stem}.pdf", partial(_pdf, drawing), Path.stat)
             drawing.set_dpi(PNG_DPI)
             drawing.patch.set_facecolor("white")
-            png = FigureCanvasAgg(drawing)
-            png.print_png(
-                folder / f"{stem}.png",
-                metadata={"Software": None},
-                pil_kwargs={"compress_level": 3},
-            )
+            replace_atomically(folder / f"{stem}.png", partial(_png, drawing), Path.stat)
             drawing.patch.set_facecolor("none")
 
     def svgs(self) -> dict[str, Svg]:
         """Form -> the drawing for the page."""
         return {form: to_svg(self.drawings[form], stem) for form, stem in self.stems().items()}
+
+
+def _pdf(drawing: Drawing, path: Path) -> None:
+    FigureCanvasPdf(drawing).print_pdf(path, metadata={"CreationDate": None})
+
+
+def _png(drawing: Drawing, path: Path) -> None:
+    canvas = FigureCanvasAgg(drawing)
+    canvas.print_png(path, metadata={"Software": None}, pil_kwargs={"compress_level": 3})

@@ -1,4 +1,4 @@
-"""The PNG grids of jobs, cut into images and laid out so that methods stand side by side."""
+"""The images and arrays of jobs; PNG grids cut and laid out so that methods stand side by side."""
 
 from __future__ import annotations
 
@@ -47,8 +47,18 @@ def _cut(path: Path, rows: int) -> np.ndarray | None:
     """As ``cut``; None for a damaged file, which is named."""
     try:
         return cut(path, rows)
-    except (OSError, SyntaxError, ValueError) as error:  # what Pillow raises
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         warnings.warn(f"skipped {path}: {error}", stacklevel=2)
+        return None
+
+
+def array(path: Path) -> np.ndarray | None:
+    """The array of a job's file; None for a damaged one, which is named."""
+    try:
+        with path.open("rb") as file:  # ``np.load`` would open archives, too
+            return np.lib.format.read_array(file, allow_pickle=False)
+    except (OSError, ValueError, EOFError, MemoryError, OverflowError) as error:
+        warnings.warn(f"skipped {path}: {error}", stacklevel=3)
         return None
 
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from collapsebench.results import tables
-from collapsebench.settings import PAPER_STEPS, UserError, did_you_mean
+from collapsebench.settings import PAPER_STEPS, UserError, did_you_mean, regular
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -142,7 +142,7 @@ def described(folder: Path) -> dict[str, Any]:
         UserError: no manifest, or one that cannot be read.
     """
     try:
-        found = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+        found = json.loads(regular(folder / MANIFEST).read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
         raise UserError(f"baseline {folder}: {MANIFEST} cannot be read: {error}") from None
     kinds = {"tag": str, "grid": str, "files": dict, "sensitivity": dict}

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from collapsebench.results import tables
-from collapsebench.settings import PIPELINE
+from collapsebench.settings import PIPELINE, regular
 
 JOB = "job.json"  # the job as plain data
 ORDER = "order.json"  # what the launcher tells it
@@ -72,7 +72,7 @@ def progress(folder: Path) -> dict[str, Any]:
 def log_tail(folder: Path, lines: int = 30) -> Iterator[str]:
     """The last lines of a job's log."""
     try:
-        yield from (folder / LOG).read_text(errors="replace").splitlines()[-lines:]
+        yield from regular(folder / LOG).read_text(errors="replace").splitlines()[-lines:]
     except OSError:
         return
 

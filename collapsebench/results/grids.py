@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from collapsebench.results import tables
-from collapsebench.settings import STAGES, UserError, did_you_mean, printable, shown
+from collapsebench.settings import STAGES, UserError, did_you_mean, printable, regular, shown
 
 # What a record must hold, and what it may, with what stands for that where it is absent.
 GRID: dict[str, type] = {"jobs": list}
@@ -54,7 +54,7 @@ def read(results: Path, name: str) -> dict[str, Any]:
         raise UserError(f"grid {shown(name)} was not run in {results}{known}")
     file = path(results, name)
     try:
-        record = json.loads(file.read_text(encoding="utf-8"))
+        record = json.loads(regular(file).read_text(encoding="utf-8"))
         problem = flaw(record)
     except (OSError, ValueError, RecursionError) as error:
         problem = str(error)

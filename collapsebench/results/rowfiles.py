@@ -9,9 +9,16 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 IDS = ("job_id", "stage_id", "run_id")  # a row without one of these in its key names nothing
+STATUSES = (
+    "queued", "running", "interrupted", "done", "diverged", "incompatible",
+    "out_of_memory", "timeout", "error", "cancelled",
+)  # fmt: skip
+OBJECTS = ("settings", "versions", "implementation", "details")  # JSON in a text
+LARGEST = 1e100  # its square is still a number, and no measurement comes near it
 
 
 def load(path: Path, schema: pa.Schema, newest: int, defaults: Mapping[str, Any]) -> pa.Table | str:
@@ -37,7 +44,7 @@ def load(path: Path, schema: pa.Schema, newest: int, defaults: Mapping[str, Any]
                 return f"schema version {version}, this program knows {newest}"
         if not part.schema.equals(schema):
             part = _in_schema(part, schema, defaults)
-        return _settings_flaw(part) or part
+        return _flaw(part) or part
     except (pa.ArrowException, OSError, KeyError, ValueError) as error:
         return str(error).splitlines()[0] if str(error) else type(error).__name__
 
@@ -70,14 +77,43 @@ def _is_text(kind: pa.DataType) -> bool:
     return pa.types.is_string(kind) or pa.types.is_large_string(kind)
 
 
-def _settings_flaw(part: pa.Table) -> str:
-    """Why the column ``settings`` cannot be expanded; "" if it can, or is not there."""
-    texts = part.column("settings").unique().to_pylist() if "settings" in part.column_names else []
-    for text in filter(None, texts):
-        settings = json.loads(text)
-        if not isinstance(settings, dict) or not all(
-            isinstance(group, dict) for group in settings.values()
-        ):
+def _flaw(part: pa.Table) -> str:
+    """What no row of this program holds; "" if there is nothing of the kind."""
+    for name in part.column_names:
+        column = part.column(name)
+        if name == "status" and not pc.all(pc.is_in(column, pa.array(STATUSES))).as_py():
+            return "a status that there is not"
+        if name == "counts" and not all(map(_counts, column)):
+            return "counts that are none"
+        if pa.types.is_floating(column.type) and _beyond(name, column):
+            return f"{name} out of reach"
+        if name in OBJECTS and (flaw := _object_flaw(name, column)):
+            return flaw
+    return ""
+
+
+def _counts(row: pa.ListScalar) -> bool:
+    """Whether a list says how often each code was chosen, one at least."""
+    if not row.is_valid or not len(row.values) or row.values.null_count:
+        return False
+    return pc.min(row.values).as_py() >= 0 and pc.sum(row.values).as_py() > 0
+
+
+def _beyond(name: str, column: pa.ChunkedArray) -> bool:
+    """Whether numbers are too large to be any; a value may be infinite, times and rates may not."""
+    large = pc.greater(pc.abs(column), LARGEST)
+    if name == "value":
+        large = pc.and_(large, pc.is_finite(column))
+    return bool(pc.any(large).as_py())
+
+
+def _object_flaw(name: str, column: pa.ChunkedArray) -> str:
+    """Why texts are no JSON objects, or settings no groups of settings; "" if they are."""
+    for text in column.drop_null().unique().to_pylist():
+        content = json.loads(text)
+        if not isinstance(content, dict):
+            return f"{name} must be an object, not {text:.40}"
+        if name == "settings" and not all(isinstance(group, dict) for group in content.values()):
             return f"settings must be groups of settings, not {text:.40}"
     return ""
 

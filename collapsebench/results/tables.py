@@ -25,6 +25,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from collapsebench.results import rowfiles
+from collapsebench.settings import regular
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -34,10 +35,6 @@ SUFFIX = ".parquet"
 COMPACTED = "compacted-"  # begins the name of a file that holds the rows of many
 MAX_NAME = 200  # characters of a file's name that the name of its draft repeats
 
-STATUSES = (
-    "queued", "running", "interrupted", "done", "diverged", "incompatible",
-    "out_of_memory", "timeout", "error", "cancelled",
-)  # fmt: skip
 FINAL = ("done", "diverged", "incompatible")  # results; every other status runs again
 FAILED = ("error", "timeout", "out_of_memory", "cancelled")
 
@@ -162,9 +159,7 @@ def replace_atomically(
         OSError: a full disk, an unwritable folder, or a device or pipe at ``path``, which is then
             as it was.
     """
-    if path.exists() and not path.is_file() and not path.is_dir():
-        raise OSError(errno.EINVAL, "no regular file", str(path))
-    path.parent.mkdir(parents=True, exist_ok=True)
+    regular(path).parent.mkdir(parents=True, exist_ok=True)
     temporary = path.parent / f".{path.name[:MAX_NAME]}.{uuid.uuid4().hex[:8]}.tmp"
     try:
         temporary.touch()
@@ -199,6 +194,11 @@ def sha256(path: Path) -> str:
     """The SHA-256 of a file, hex."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def write_text(path: Path, text: str) -> None:
+    """``text`` in UTF-8, atomically."""
+    replace_atomically(path, lambda p: p.write_text(text, encoding="utf-8"), Path.stat)
 
 
 def write_json(path: Path, value: Any) -> None:

@@ -73,6 +73,7 @@ def test_no_value_is_more_than_one_line_of_a_script(tmp_path, task, values):
         ("MaxArraySize = 0\n", [10]),
         ("MaxArraySize = many\n", [10]),
         ("", [10]),
+        (r"\\377MaxArraySize = \\377", [10]),
     ],
 )
 def test_more_tasks_than_an_array_takes_are_several(tmp_path, monkeypatch, task, said, most):
@@ -109,3 +110,68 @@ def test_a_queue_that_cannot_be_asked_is_told_so(tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(UserError, match="which cannot be asked from here"):
         slurm.listed()
+
+
+@pytest.fixture
+def cluster(tmp_path, monkeypatch):
+    """``cluster(sbatch="exit 1")``: programs of that name, in front of all others."""
+
+    def install(**programs):
+        for name, script in programs.items():
+            (tmp_path / name).write_text(f"#!/bin/sh\n{script}\n")
+            (tmp_path / name).chmod(0o755)
+        monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+
+    return install
+
+
+SUBMITTED = {  # what sbatch does -> what is said
+    "": "sbatch gave no job id, look at squeue: ",
+    "echo '123;cluster'": "sbatch gave no job id, look at squeue: ",
+    "yes x | head -c 100000": "sbatch gave no job id, look at squeue: ",
+    "exit 1": "Slurm refuses: sbatch does not say why",
+    "kill -9 $$": "Slurm refuses: sbatch does not say why",
+    r"printf 'no\nsuch\npartition\n' >&2; exit 255": "Slurm refuses: no; such; partition",
+    "yes x | head -c 100000 >&2; exit 1": "Slurm refuses: x; x; x",
+}
+
+
+@pytest.mark.parametrize(("script", "line"), SUBMITTED.items(), ids=list(SUBMITTED))
+def test_a_submission_that_fails_is_one_line(tmp_path, cluster, task, capfd, script, line):
+    pytest.importorskip("submitit")
+    cluster(sbatch=script, srun="", scontrol="")
+    with pytest.raises(UserError) as caught:
+        Slurm("slurm", tmp_path / "results").submit([task], Order())
+    assert str(caught.value).startswith(line)
+    assert len(str(caught.value)) < 400
+    assert capfd.readouterr().err == ""
+    assert not list((tmp_path / "results").rglob("queued.json"))
+
+
+@pytest.mark.parametrize(
+    "script", ["exit 1", "kill -9 $$", "sleep 60"], ids=["fails", "is killed", "says nothing"]
+)
+def test_a_queue_that_does_not_answer_is_told_so(cluster, monkeypatch, script):
+    monkeypatch.setattr(slurm, "ANSWER_S", 0.3)
+    cluster(squeue=f"exec {script}" if script[0] == "s" else script)
+    with pytest.raises(UserError, match="which cannot be asked from here"):
+        slurm.listed()
+
+
+def test_a_queue_that_answers_in_other_letters_is_read(cluster):
+    cluster(squeue=r"printf '\377\376 7_0\n'")
+    assert "7_0" in slurm.listed()
+
+
+def test_only_what_is_an_id_reaches_scancel(tmp_path, cluster):
+    cluster(scancel=f'echo "$@" >> {tmp_path}/asked; exit 1')
+    launcher = Slurm("slurm", tmp_path)
+    launcher.cancel(["--me", "a\0b", "7_0", "8", "x;y", ""])
+    launcher.cancel(["--me"])
+    assert (tmp_path / "asked").read_text() == "--quiet 7_0 8\n"
+
+
+def test_a_cluster_that_says_nothing_for_long_takes_slurms_default(cluster, monkeypatch):
+    monkeypatch.setattr(slurm, "ANSWER_S", 0.3)
+    cluster(scontrol="exec sleep 60")
+    assert slurm.largest_array() == 1001

@@ -2,7 +2,7 @@
 
 import pytest
 
-from collapsebench.results import runs, tables
+from collapsebench.results import rowfiles, runs, tables
 from collapsebench.results.runs import Attempt
 
 KEY = {"job_id": "a" * 16, "stage": "encode", "stage_id": "b" * 16}
@@ -15,7 +15,7 @@ def test_names_are_written_out():
     assert runs.run_name(KEY, "out_of_memory", "0f") == f"{base}.out_of_memory-0f"
 
 
-@pytest.mark.parametrize("status", tables.STATUSES)
+@pytest.mark.parametrize("status", rowfiles.STATUSES)
 def test_a_name_is_read_as_it_was_written(tmp_path, status):
     tables.write(tmp_path, "runs", runs.run_name(KEY, status, "0f"), [KEY])
     attempt = Attempt(**KEY, status=status)

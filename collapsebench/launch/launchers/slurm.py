@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-import getpass
+import io
 import math
+import os
 import re
 import shutil
 import signal
@@ -32,6 +33,8 @@ from collapsebench.settings import Count, Positive, UserError, printable, shown
 POLL_S = 5.0
 CLASSES_H = (1, 4, 12, 24, 48, 96)  # wall times an array may ask for
 MAX_ARRAY_SIZE = 1001  # of a cluster that was not told another
+ANSWER_S = 60.0  # what a program of Slurm's gets for an answer
+MOST_SAID = 300  # characters of why Slurm refuses
 MARGIN = 2.0  # asked for, per estimated
 
 
@@ -103,9 +106,14 @@ class Slurm(Launcher):
             folders = [task.job.queue(self.results).resolve() for task in array.tasks]
             orders = [self.order(task, order) for task in array.tasks]
             try:
-                queued = executor.map_array(Work(settings.notice_s), folders, orders)
+                with contextlib.redirect_stderr(io.StringIO()):  # where sbatch's words go, too
+                    queued = executor.map_array(Work(settings.notice_s), folders, orders)
             except (submitit.core.utils.FailedJobError, OSError) as error:
-                raise UserError(f"Slurm refuses: {str(error).strip()}") from None
+                said = "; ".join(str(error).split("\n")).strip() or "sbatch does not say why"
+                raise UserError(f"Slurm refuses: {said[:MOST_SAID]}") from None
+            except submitit.core.utils.FailedSubmissionError as error:
+                said = shown(str(error).partition("\n")[0])
+                raise UserError(f"sbatch gave no job id, look at squeue: {said}") from None
             for folder, job in zip(folders, queued, strict=True):
                 self.note_queued(folder, job.job_id)
             ids.append(queued[0].job_id.partition("_")[0])
@@ -153,8 +161,10 @@ class Slurm(Launcher):
 
     def cancel(self, ids: Collection[str]) -> None:
         """Takes array elements out of the queue, where there is one."""
-        if shutil.which("scancel"):
-            subprocess.run(["scancel", "--quiet", *ids], check=False)
+        known = sorted(queued_id for queued_id in ids if re.fullmatch(r"[\d_]+", queued_id))
+        if known:
+            with contextlib.suppress(OSError, subprocess.SubprocessError):
+                answer("scancel", "--quiet", *known)
 
 
 class Work:
@@ -224,13 +234,25 @@ def _together(members: Sequence[tuple[Task, float]]) -> tuple[tuple[Task, ...], 
 
 def largest_array() -> int:
     """Elements that this cluster takes in one array; Slurm's default where it does not say."""
-    command = ["scontrol", "show", "config"]
     try:
-        said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-    except (OSError, subprocess.CalledProcessError):
+        said = answer("scontrol", "show", "config")
+    except (OSError, subprocess.SubprocessError):
         said = ""
     found = re.search(r"^MaxArraySize\s*=\s*([1-9]\d*)$", said, re.MULTILINE)
     return int(found[1]) if found else MAX_ARRAY_SIZE
+
+
+def answer(*command: str) -> str:
+    """What a program of Slurm's prints, whatever its letters are.
+
+    Raises:
+        OSError: there is no such program.
+        subprocess.SubprocessError: it fails, or says nothing for ``ANSWER_S``.
+    """
+    ended = subprocess.run(
+        command, capture_output=True, text=True, errors="replace", check=True, timeout=ANSWER_S
+    )
+    return ended.stdout
 
 
 def wall_hours(estimate_s: float, settings: Slurm.Settings) -> int:
@@ -280,10 +302,10 @@ def refuse_unsafe(values: Mapping[str, Any], forbidden: str) -> None:
 
 def listed() -> set[str]:
     """Array elements of this user that are pending or running."""
-    command = ["squeue", "--noheader", "--array", "--user", getpass.getuser(), "--format=%F_%K"]
+    options = ("--noheader", "--array", "--user", str(os.getuid()), "--format=%F_%K")
     try:
-        found = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-    except (OSError, subprocess.CalledProcessError) as error:
+        found = answer("squeue", *options)
+    except (OSError, subprocess.SubprocessError) as error:
         raise UserError(
             f"jobs are queued in Slurm, which cannot be asked from here ({error}); "
             "`collapsebench cancel JOB` forgets them"

@@ -11,7 +11,7 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from collapsebench.quantities import of
-from collapsebench.report import multiples, sections, style
+from collapsebench.report import images, multiples, sections, style
 from collapsebench.report.data import ReportData
 from collapsebench.report.figures import Figure
 from collapsebench.report.group import Group
@@ -114,10 +114,7 @@ def _load(path: Path | None, points: int) -> np.ndarray | None:
     """A job's entropy maps (points, h, w); None if there are none, or not one for each point."""
     if path is None:
         return None
-    try:
-        maps = np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
-        warnings.warn(f"skipped {path}: {error}", stacklevel=2)
+    if (maps := images.array(path)) is None:
         return None
     if maps.shape[1:] == (1, 1):  # of a vector, which has no places
         return None

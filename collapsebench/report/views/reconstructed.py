@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 
-from collapsebench.report import sections, style
+from collapsebench.report import images, sections, style
 from collapsebench.report.data import ReportData
 from collapsebench.report.figures import Figure
 from collapsebench.report.rows import Comparison, TableRow
@@ -60,10 +60,7 @@ def _shown(data: ReportData, comparison: Comparison) -> Shown:
 
 def _load(path: Path) -> np.ndarray | None:
     """The array of a job; None for a damaged file, which is named."""
-    try:
-        items: np.ndarray = np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
-        warnings.warn(f"skipped {path}: {error}", stacklevel=2)
+    if (items := images.array(path)) is None:
         return None
     if items.ndim not in (3, 4) or len(items) != 2 or not items.size:
         warnings.warn(f"skipped {path}: an array {items.shape}", stacklevel=2)
