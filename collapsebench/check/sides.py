@@ -93,7 +93,7 @@ def first_rows(runs: pd.DataFrame) -> dict[str, dict[str, Any]]:
 def facts(row: Mapping[str, Any]) -> dict[str, Any]:
     """Every setting of a job by name; those of its method and network by both their names."""
     found = {name: row[name] for name in COLUMNS}
-    for group, values in json.loads(row["settings"]).items():
+    for group, values in json.loads(row["settings"] or "{}").items():
         for prefix in (group, row[group]) if group in GROUPS else (group,):
             found |= {f"{prefix}.{key}": value for key, value in values.items()}
     return found

@@ -11,7 +11,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from collapsebench import __version__, extras
-from collapsebench.cli.streams import one_line, speak_plainly
+from collapsebench.cli.streams import one_line, speak_plainly, warning_line
 from collapsebench.settings import UserError, system_reason
 
 app = typer.Typer(
@@ -28,7 +28,7 @@ UNUSED = ("MPLBACKEND", "SOURCE_DATE_EPOCH")
 def main() -> None:
     """Runs the command line; bad input, or what the system refuses, is one line and exit code 2."""
     speak_plainly()
-    warnings.formatwarning = one_line
+    warnings.formatwarning = warning_line
     for name in UNUSED:
         os.environ.pop(name, None)
     try:

@@ -44,6 +44,17 @@ def plain(character: str) -> str:
     return letters or "?"
 
 
-def one_line(message: Warning | str, *_where: object) -> str:
-    """What is printed of an error, or of a warning wherever in the program it is raised."""
+def one_line(message: object) -> str:
+    """What is printed of an error or a warning."""
     return f"collapsebench: {printable(str(message))}\n"
+
+
+def warning_line(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    line: str | None = None,
+) -> str:
+    """For ``warnings.formatwarning``: where a warning is raised is of no use to its reader."""
+    return one_line(message)

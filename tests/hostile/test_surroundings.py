@@ -61,7 +61,7 @@ def test_a_warning_is_one_line_of_the_program(results):
 
 @pytest.mark.parametrize("text", ["a\nb", "\x1b[2J", "\0"])
 def test_whatever_a_warning_quotes_is_escaped(text):
-    said = streams.one_line(UserWarning(text), UserWarning, "x.py", 3, None)
+    said = streams.warning_line(UserWarning(text), UserWarning, "x.py", 3, None)
     assert said[:-1].isprintable()
     assert said.startswith("collapsebench: ")
 
@@ -142,4 +142,4 @@ def test_a_folder_or_nothing_is_left_to_whoever_opens_it(tmp_path):
 
 def test_warnings_are_formatted_for_people_once_the_program_runs(call):
     call("status").refuses("nothing was run")
-    assert warnings.formatwarning is streams.one_line
+    assert warnings.formatwarning is streams.warning_line

@@ -101,7 +101,7 @@ def _protocols(data: ReportData) -> Table:
 
 
 def _words(protocol: dict[str, Any]) -> str:
-    details = json.loads(protocol["details"] or "{}")
+    details = json.loads(protocol["details"]) if isinstance(protocol["details"], str) else {}
     words = [f"extractor {protocol['extractor']}",
              f"weights {str(protocol['extractor_sha256'])[:12]}",
              "verified" if protocol["verified"] else "not verified",
