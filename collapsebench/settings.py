@@ -14,6 +14,7 @@ import functools
 import hashlib
 import json
 import math
+import re
 import tomllib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 PAPER_METHODS = ("vq_vae_ema", "gs_vq_vae", "sq_vae", "vq_ste_pp", "dvae", "edvae")
 FLOORS = ("random_codes", "kmeans", "continuous")  # what a method must beat; never ranked
 LONGEST_NAME = 100  # bytes of a name that becomes part of a file's
+LONGEST_QUOTED = 300  # characters of a path or place in an error line
 PAPER_STEPS = 150_000  # the paper's training length, appendix C; schedules are written in it
 
 MOST = 10**9  # steps, epochs, images: nothing that is counted here needs more
@@ -49,7 +51,8 @@ def system_reason(error: OSError) -> str:
     if error.errno == errno.ENOSPC and error.filename is not None:
         return f"no space left in {Path(str(error.filename)).parent}"
     said = (error.strerror or str(error) or type(error).__name__).partition("\n")[0]
-    names = [str(name) for name in (error.filename, error.filename2) if name is not None]
+    paths = [str(path) for path in (error.filename, error.filename2) if path is not None]
+    names = [shortened(path, LONGEST_QUOTED) for path in paths]
     return f"{' -> '.join(names)}: {said.lower()}" if names else said.lower()
 
 
@@ -272,6 +275,22 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     return f"; did you mean {close[0]!r}?" if close else f"; known: {', '.join(known) or 'none'}"
 
 
+# A key of a hundred parts: Python's reader takes minutes and gigabytes for ten thousand.
+_DEEP_KEY = re.compile(r"(?<![^\s.,=\[\]{}])(?:[^\s.,=\[\]{}]+[ \t]*\.[ \t]*){100}")
+
+
+def parse_toml(text: str) -> dict[str, Any]:
+    """What a TOML document says.
+
+    Raises:
+        ValueError: it is not TOML.
+        RecursionError: it is nested too deeply.
+    """
+    if _DEEP_KEY.search(text):
+        raise RecursionError
+    return tomllib.loads(text)
+
+
 def read_toml(path: Path) -> dict[str, Any]:
     """The content of a TOML file.
 
@@ -279,7 +298,7 @@ def read_toml(path: Path) -> dict[str, Any]:
         UserError: it is not TOML, or holds what no program should have to read.
     """
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8-sig"))
+        return parse_toml(path.read_text(encoding="utf-8-sig"))
     except (ValueError, RecursionError) as error:  # thousands of digits or brackets, too
         reason = "nested too deeply" if isinstance(error, RecursionError) else str(error)
         raise UserError(f"{path.name}: not valid TOML: {reason.partition(chr(10))[0]}") from None
@@ -291,6 +310,11 @@ def shown(value: Any, most: int = 60) -> str:
         text = repr(value)
     except (ValueError, RecursionError):  # a number of thousands of digits, a list in itself
         return f"{type(value).__name__} that is too long to print"
+    return shortened(text, most)
+
+
+def shortened(text: str, most: int) -> str:
+    """A text of at most so many characters, the end left out."""
     return text if len(text) <= most else f"{text[: most - 1]}…"
 
 

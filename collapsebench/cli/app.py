@@ -6,14 +6,15 @@ import io
 import os
 import sys
 import warnings
-from typing import Annotated, NoReturn
+from typing import Annotated, Any, NoReturn
 
 import typer
 
 from collapsebench import __version__, extras
 from collapsebench.cli.streams import one_line, speak_plainly, warning_line
-from collapsebench.settings import UserError, system_reason
+from collapsebench.settings import UserError, shortened, system_reason
 
+UsageError: type[Exception] = typer.BadParameter.__mro__[1]  # click's, or typer's copy of it
 app = typer.Typer(
     help="Does your quantizer's codebook collapse? Train, measure, compare.",
     no_args_is_help=True,
@@ -35,7 +36,7 @@ def main() -> None:
         refuse_no_folder()
         try:
             with extras.explained():
-                app()
+                code = app(standalone_mode=False)
         finally:
             if sys.stdout is not None:  # closed before the start
                 sys.stdout.flush()
@@ -43,9 +44,24 @@ def main() -> None:
         fail(str(error))
     except MemoryError as error:
         fail(f"not enough memory: {error}")
+    except UsageError as error:
+        misspoken(error)
+    except typer.Abort:
+        raise SystemExit(1) from None
     except OSError as error:
         sys.stdout = None  # or what it did not take is tried again
         fail(system_reason(error))
+    raise SystemExit(code)
+
+
+def misspoken(error: Any) -> NoReturn:
+    """Says which word of the command line is none, and where the known ones stand.
+
+    A command without any word has shown its help already.
+    """
+    if said := error.format_message():
+        fail(f"{shortened(said, 300)} See: {error.ctx.command_path} --help")
+    raise SystemExit(2)
 
 
 def fail(message: str) -> NoReturn:

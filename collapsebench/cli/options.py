@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from collapsebench.settings import UserError
+from collapsebench.settings import UserError, shown
 
 if TYPE_CHECKING:
     from collapsebench.plan.registry import Kind
@@ -158,4 +158,4 @@ def numbers(option: str, words: list[str] | None) -> tuple[int, ...]:
     try:
         return tuple(int(part) for part in text.split(",") if part.strip())
     except ValueError:
-        raise UserError(f"{option} {text!r} must be whole numbers, like 256,512") from None
+        raise UserError(f"{option} {shown(text)} must be whole numbers, like 256,512") from None

@@ -293,8 +293,8 @@ _OPENERS: dict[str, Callable[[Path, str], Opened]] = {
 }
 _SPOOLED = 2**20  # numbers copied in one go
 _DAMAGED = (
-    OSError, ValueError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error,
-    pickle.UnpicklingError, SafetensorError,
+    OSError, ValueError, TypeError, OverflowError, MemoryError, EOFError, RuntimeError,
+    zipfile.BadZipFile, zlib.error, pickle.UnpicklingError, SafetensorError,
 )  # fmt: skip
 _NOT_IN_NUMPY = ("BF16", "F8_E4M3", "F8_E5M2")  # of safetensors' types
 _FORTRAN = "saved in Fortran order; save np.ascontiguousarray of it"

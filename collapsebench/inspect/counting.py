@@ -17,6 +17,7 @@ from collapsebench.settings import UserError
 
 PIECE = 2**22  # tokens in memory at once, about
 CELLS = 2**24  # counts kept at once: codebooks * groups of positions * codes
+MOST_GROUPS = 2**16  # of positions; the perplexity of each takes microseconds
 CHECKPOINTS = 24  # points of the curve over tokens seen
 FIRST_CHECKPOINT = 1e-3  # share of the tokens at its first point
 WITHOUT_SIZE = ("perplexity", "unigram_entropy", "perplexity_batch_mean")  # need no K
@@ -87,7 +88,8 @@ def measure(file: TokenFile, sizes: Sequence[int], known: bool = True) -> list[U
         UserError: a token outside [0, K), or a codebook whose tokens are all padding.
     """
     largest = max(sizes)
-    groups = max(1, min(file.positions_per_row, CELLS // (file.codebooks * largest)))
+    most = min(MOST_GROUPS, CELLS // (file.codebooks * largest))
+    groups = max(1, min(file.positions_per_row, most))
     bins = np.zeros(file.codebooks * groups * largest, dtype=np.int64)
     shape = (file.codebooks, groups, largest)
     checkpoints = _checkpoints(file)

@@ -16,6 +16,7 @@ from collapsebench.settings import UserError
 NAME = "tokens"  # of the array or column that is read where a file holds several
 LARGEST_CODEBOOK = 2**24  # a larger token is taken for a mistake, not for a token
 PADDING = -1  # what stands for a value that is no token, in memory
+INTEGERS, NUMBERS = "iu", "iuf"  # kinds of numpy's types; durations are integers to issubdtype
 MOST_CODEBOOKS = 32  # of a tokenizer; an axis up to this long is asked about
 MOST_IN_ROWS = 8  # the same where tokens have two axes: ids of items have few, sequences are longer
 
@@ -80,7 +81,7 @@ def open_tokens(
         UserError: no such file, an unknown or damaged format, floats, no tokens, or no axis Q.
     """
     opened = open_array(path, NAME)
-    if not np.issubdtype(opened.dtype, np.integer):
+    if opened.dtype.kind not in INTEGERS:
         raise UserError(f"{path}: tokens must be integers, not {opened.dtype}")
     if 0 in opened.shape or not opened.shape:
         raise UserError(f"{path}: no tokens (shape {opened.shape})")
@@ -136,7 +137,7 @@ def open_codebook(path: Path, codebooks: int = 1) -> NDArray[Any]:
     if len(full) != 3 or full[0] != codebooks or 0 in full:
         wanted = "(K, D)" if codebooks == 1 else f"({codebooks}, K, D)"
         raise UserError(f"{path}: a codebook has the shape {wanted}, not {opened.shape}")
-    if not np.issubdtype(opened.dtype, np.number):
+    if opened.dtype.kind not in NUMBERS:
         raise UserError(f"{path}: a codebook holds numbers, not {opened.dtype}")
     values = whole(opened).reshape(full)
     if not np.isfinite(values).all(axis=2).any(axis=1).all():

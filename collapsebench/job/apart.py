@@ -7,7 +7,10 @@ from collections.abc import Callable
 from multiprocessing.connection import Connection
 from typing import Any
 
+import psutil
+
 from collapsebench.plan import userfile
+from collapsebench.plan.confined import confined
 
 
 def answer(function: Callable[..., Any], *arguments: Any, limit_s: float | None = None) -> Any:
@@ -30,4 +33,5 @@ def answer(function: Callable[..., Any], *arguments: Any, limit_s: float | None 
 
 def _send(channel: Connection, function: Callable[..., Any], arguments: tuple[Any, ...]) -> None:
     userfile.expendable()
-    channel.send(function(*arguments))
+    with confined(psutil.virtual_memory().available):
+        channel.send(function(*arguments))

@@ -21,7 +21,16 @@ from pydantic import (
 )
 from pydantic_core import ErrorDetails
 
-from collapsebench.settings import GROUPS, UserError, did_you_mean, file_name_flaw, shown
+from collapsebench.settings import (
+    GROUPS,
+    LONGEST_QUOTED,
+    UserError,
+    did_you_mean,
+    file_name_flaw,
+    printable,
+    shortened,
+    shown,
+)
 
 
 def _finite(value: JsonValue) -> JsonValue:
@@ -45,6 +54,8 @@ def _known(version: int) -> int:
     return version
 
 
+Line = Annotated[str, AfterValidator(printable)]  # of what is printed
+FileName = Annotated[str, AfterValidator(_file_name)]
 TomlValue = Annotated[JsonValue, AfterValidator(_finite)]  # no dates, no inf
 TomlTable = dict[str, TomlValue]
 Override = dict[str, TomlTable]
@@ -56,7 +67,7 @@ class ScaleTable(BaseModel):
 
     model_config = ConfigDict(strict=True, extra="allow")
     __pydantic_extra__: dict[str, TomlValue]
-    note: str = ""
+    note: Line = ""
     override: list[Override] = []
     stages: list[str] | None = None
 
@@ -73,16 +84,16 @@ class GridTables(BaseModel):
 
     model_config = STRICT
     schema_: Annotated[int, AfterValidator(_known)] = Field(default=1, alias="schema")
-    name: Annotated[str, AfterValidator(_file_name)] = ""
-    title: str = ""
-    reproduces: list[str] = []
+    name: FileName = ""
+    title: Line = ""
+    reproduces: list[Line] = []
     stages: list[str] = ["train", "encode"]
     default_scale: str | None = None
     axes: TomlTable = {}
     replicates: Replicates = Replicates()
     override: list[Override] = []
     exclude: list[TomlTable] = []
-    scale: dict[str, ScaleTable] = {}
+    scale: dict[FileName, ScaleTable] = {}
 
 
 FIELDS: dict[str, Any] = dict.fromkeys(GROUPS, (TomlTable, {}))
@@ -124,7 +135,7 @@ def read(content: Mapping[str, Any], where: str) -> GridTables:
 def _said(error: ErrorDetails) -> str:
     """What is wrong, in the words of a grid's author."""
     *tables, last = error["loc"]
-    place = ".".join(shown(part).strip("'") for part in error["loc"])
+    place = shortened(".".join(shown(part).strip("'") for part in error["loc"]), LONGEST_QUOTED)
     if error["type"] == "extra_forbidden":
         fields = Replicates.model_fields if tables else Document.model_fields
         known = [field.alias or name for name, field in fields.items()]

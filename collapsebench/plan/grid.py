@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import itertools
+import json
 import math
 import operator
 import re
-import tomllib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from collapsebench.settings import (
     UserError,
     ancestors,
     did_you_mean,
+    parse_toml,
     read_toml,
     shown,
 )
@@ -278,11 +279,15 @@ def _stages(stages: Sequence[str], where: str) -> tuple[str, ...]:
 
 
 def _rule(rule: Mapping[str, Any], where: str) -> dict[str, Any]:
-    for key in rule:
+    for key, value in rule.items():
         if key not in COORDINATES and "." not in key:
             raise UserError(
                 f"{where}: unknown axis {shown(key)} in a rule{did_you_mean(key, COORDINATES)}"
             )
+        if "." in key:
+            check_setting(key, f"{where}, a rule")
+        else:
+            check_values(key, value if isinstance(value, list) else [value], f"{where}, a rule")
     return dict(rule)
 
 
@@ -299,16 +304,18 @@ def _override(rule: Mapping[str, Any], where: str) -> tuple[dict[str, Any], dict
 def parse_value(text: str) -> Any:
     """A value as TOML writes it; a bare word is a string."""
     try:
-        return tomllib.loads(f"v = {text}")["v"]
-    except (ValueError, RecursionError):  # not TOML, or thousands of digits or brackets
+        [value] = parse_toml(f"v = {text}").values()
+        json.dumps(value)
+    except (ValueError, TypeError, RecursionError):  # no TOML, a date, thousands of brackets
         return text
+    return value
 
 
 OPERATORS: dict[str, Callable[[Any, Any], bool]] = {
     "==": operator.eq, "!=": operator.ne, ">=": operator.ge, "<=": operator.le,
     ">": operator.gt, "<": operator.lt, "=": operator.eq,
 }  # fmt: skip
-_COMPARISON = re.compile(r"^\s*([\w.]+)\s*(==|!=|>=|<=|=|>|<)\s*['\"]?([^'\"]*?)['\"]?\s*$")
+_COMPARISON = re.compile(r"^\s*([\w.]+)\s*(==|!=|>=|<=|=|>|<)\s*['\"]?([^'\"=<>!]*?)['\"]?\s*$")
 
 
 def only(points: Sequence[Point], expression: str) -> list[Point]:
@@ -317,20 +324,25 @@ def only(points: Sequence[Point], expression: str) -> list[Point]:
     Raises:
         UserError: not a comparison, or an unknown name.
     """
+    settings = {name for point in points for name in point.settings}
     clauses = [
-        [_comparison(part) for part in clause.split(" and ")] for clause in expression.split(" or ")
+        [_comparison(part, settings) for part in clause.split(" and ")]
+        for clause in expression.split(" or ")
     ]
     return [p for p in points if any(all(test(p) for test in clause) for clause in clauses)]
 
 
-def _comparison(text: str) -> Callable[[Point], bool]:
+def _comparison(text: str, settings: Collection[str]) -> Callable[[Point], bool]:
     found = _COMPARISON.match(text)
     if not found:
-        raise UserError(f"--only: {text.strip()!r} is not a comparison like codebook_size>=1024")
+        raise UserError(
+            f"--only: {shown(text.strip())} is not a comparison like codebook_size>=1024"
+        )
     name, symbol, value = found.groups()
     known = (*COORDINATES, "seed")
-    if name not in known and "." not in name:
-        raise UserError(f"--only: unknown name {name!r}{did_you_mean(name, known)}")
+    if name not in known and name not in settings:
+        hint = did_you_mean(name, {*known, *settings} if "." in name else known)
+        raise UserError(f"--only: unknown name {shown(name)}{hint}")
     wanted = parse_value(value)
 
     def test(point: Point) -> bool:
@@ -338,6 +350,7 @@ def _comparison(text: str) -> Callable[[Point], bool]:
         try:
             return bool(OPERATORS[symbol](actual, wanted))
         except TypeError:
-            raise UserError(f"--only: cannot compare {name} ({actual!r}) with {wanted!r}") from None
+            said = f"{name} ({shown(actual)}) with {shown(wanted)}"
+            raise UserError(f"--only: cannot compare {said}") from None
 
     return test

@@ -240,7 +240,7 @@ def _of(settings: Mapping[str, Any], group: str) -> dict[str, Any]:
 
 
 def _check_groups(settings: Mapping[str, Any], method: str) -> None:
-    """A setting may be meant for another method or network of the grid, but must be somebody's."""
+    """A setting may be meant for another method or network of the grid, but must be one of its."""
     known = {
         method,
         "method",
@@ -254,6 +254,11 @@ def _check_groups(settings: Mapping[str, Any], method: str) -> None:
             raise UserError(
                 f"unknown setting {shown(key)}{did_you_mean(key.partition('.')[0], known)}"
             )
+    for group in dict.fromkeys(key.partition(".")[0] for key in settings):
+        if group in registry.names("methods"):
+            build(method_class(group).Settings, _of(settings, group), group)
+        elif group in registry.names("networks"):
+            build(network_module(group).Settings, _of(settings, group), group)
 
 
 def _network_choices(settings: Mapping[str, Any]) -> dict[str, Any]:

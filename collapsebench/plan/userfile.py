@@ -20,11 +20,16 @@ from types import ModuleType
 from typing import NoReturn
 
 from collapsebench import extras
-from collapsebench.settings import UserError, few
+from collapsebench.plan.confined import MEMORY, confined
+from collapsebench.settings import LONGEST_QUOTED, UserError, few, shortened
 
 _expendable = False  # whether somebody else watches this process, and tells how it ended
 LIMIT_S = 60.0  # that a file may take to be imported, or a method to be built once
-SURVIVED, LASTING = 1, 2  # what a copy of a process says that a file did not end
+SURVIVED, LASTING, CLOSING = 1, 2, 3  # what a copy of a process says that a file did not end
+REASONS = {
+    LASTING: "it leaves a thread running that is no daemon",
+    CLOSING: "it closes standard input, output or error",
+}
 
 
 def expendable() -> None:
@@ -38,7 +43,7 @@ def load(path: Path, name: str) -> ModuleType:
 
     Raises:
         UserError: it imports a file beside it, raises, ends or forks the process, leaves a thread
-            that keeps it from ending, or takes longer than ``LIMIT_S``.
+            that keeps it from ending, or takes longer than ``LIMIT_S`` or more than ``MEMORY``.
     """
     spec = importlib.util.spec_from_file_location(name, path)
     assert spec is not None
@@ -57,33 +62,22 @@ def load_module(name: str) -> ModuleType:
     if name in sys.modules:
         return sys.modules[name]
     with _explained(name):
-        refuse_deadly(name, lambda: _imported_unasked(name))
-        return _imported_unasked(name)
+        refuse_deadly(name, lambda: _imported_confined(name))
+        return _imported_confined(name)
 
 
 def _executed(spec: ModuleSpec) -> ModuleType:
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module  # dataclasses look their module up by name
-    with _unasked():
+    with confined(MEMORY):
         spec.loader.exec_module(module)
     return module
 
 
-def _imported_unasked(name: str) -> ModuleType:
-    with _unasked():
+def _imported_confined(name: str) -> ModuleType:
+    with confined(MEMORY):
         return importlib.import_module(name)
-
-
-@contextlib.contextmanager
-def _unasked() -> Iterator[None]:
-    """While it lasts code that asks is told that nobody answers."""
-    asked = sys.stdin
-    with open(os.devnull) as sys.stdin:
-        try:
-            yield
-        finally:
-            sys.stdin = asked
 
 
 @contextlib.contextmanager
@@ -97,12 +91,23 @@ def _explained(path: Path | str) -> Iterator[None]:
         frames = traceback.extract_tb(error.__traceback__)
         lines = [frame.lineno for frame in frames if frame.filename == str(path)]
         line = error.lineno if isinstance(error, SyntaxError) else (lines or [None])[-1]
-        text = str(error).strip().partition("\n")[0]
-        raised = f"{type(error).__name__}: {text}" if text else type(error).__name__
+        text = _text(error)
+        if isinstance(error, MemoryError) and not text:
+            text = f"it takes more than {MEMORY / 2**30:.0f} GiB"
+        name = type(error).__name__
+        raised = shortened(f"{name}: {text}" if text else name, LONGEST_QUOTED)
         if isinstance(error, ImportError) and (module := extras.absent(error)):
             raised += f"; {extras.install(module)}"
         where = f"{path}:{line}" if line else str(path)
         raise UserError(f"{where} cannot be imported: {raised}") from error
+
+
+def _text(error: BaseException) -> str:
+    """First line of an error; "" where the author's own error cannot say it."""
+    try:
+        return str(error).strip().partition("\n")[0]
+    except Exception:  # whatever the author's code raises
+        return ""
 
 
 def refuse_neighbours(path: Path) -> None:
@@ -156,16 +161,34 @@ def refuse_deadly(subject: Path | str, execute: Callable[[], object]) -> None:
     """
 
     def outcome() -> int:
-        before = set(threading.enumerate())
-        with contextlib.suppress(Exception, SystemExit):  # told where it is imported for good
+        before, streams = set(threading.enumerate()), _open_streams()
+        try:
             execute()
+        except (Exception, SystemExit) as error:  # told where it is imported for good
+            _text(error)  # is the author's code, too
         left = set(threading.enumerate()) - before
+        if _open_streams() != streams:
+            return CLOSING
         return SURVIVED if all(thread.daemon for thread in left) else LASTING
 
     said = in_a_copy(outcome)
-    reason = "it leaves a thread running that is no daemon" if said == LASTING else said
+    reason = REASONS.get(said, said) if isinstance(said, int) else said
     if reason != SURVIVED:
         raise UserError(f"{subject} cannot be imported: {reason}")
+
+
+def _open_streams() -> list[bool]:
+    """Which of the streams that a process has from its start are open, as files and in Python."""
+    streams = [sys.__stdin__, sys.__stdout__, sys.__stderr__]
+    opened = [stream is not None and not stream.closed for stream in streams]
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            opened.append(False)
+        else:
+            opened.append(True)
+    return opened
 
 
 def in_a_copy(function: Callable[[], int]) -> int | str:
@@ -206,6 +229,6 @@ def _answer(function: Callable[[], int], channel: int) -> NoReturn:
     for stream in (1, 2):
         os.dup2(silence, stream)
     os.register_at_fork(before=lambda: say("it forks this process"))
-    with contextlib.suppress(BaseException):
+    with contextlib.suppress(BaseException), confined(MEMORY):
         say(str(function()))
     os._exit(0)
