@@ -259,7 +259,7 @@ def _open_safetensors(path: Path, name: str) -> Opened:
         member = _choose(path, list(file.keys()), name)
         part = file.get_slice(member)
         shape, kind = tuple(part.get_shape()), part.get_dtype()
-    framework = "pt" if kind in _NOT_IN_NUMPY else "np"
+    framework = "np" if kind in _IN_NUMPY else "pt"
 
     def slices(rows: int) -> Iterator[NDArray[Any]]:
         with safe_open(path, framework) as file:
@@ -296,6 +296,6 @@ _DAMAGED = (
     OSError, ValueError, TypeError, OverflowError, MemoryError, EOFError, RuntimeError,
     zipfile.BadZipFile, zlib.error, pickle.UnpicklingError, SafetensorError,
 )  # fmt: skip
-_NOT_IN_NUMPY = ("BF16", "F8_E4M3", "F8_E5M2")  # of safetensors' types
+_IN_NUMPY = ("BOOL", "I8", "I16", "I32", "I64", "U8", "U16", "U32", "U64", "F16", "F32", "F64")
 _FORTRAN = "saved in Fortran order; save np.ascontiguousarray of it"
 _UNEQUAL = "rows of unequal lengths; save rows of one length, or one flat column"

@@ -33,12 +33,15 @@ def _kept() -> Iterator[None]:
     streams, folder, mask = (sys.stdin, sys.stdout, sys.stderr), Path.cwd(), os.umask(0o077)
     os.umask(mask)
     words = dict(vars(builtins))
+    searched = [(places, [*places]) for places in (sys.path, sys.meta_path)]
     alarm = signal.getitimer(signal.ITIMER_REAL) if hasattr(signal, "setitimer") else None
     handlers = {number: signal.getsignal(number) for number in signal.valid_signals()}
     try:
         yield
     finally:
         vars(builtins).update(words)
+        for places, before in searched:
+            places += [place for place in before if place not in places]
         sys.stdin, sys.stdout, sys.stderr = streams
         os.chdir(folder)
         os.umask(mask)

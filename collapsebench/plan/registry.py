@@ -213,13 +213,14 @@ def only_subclass(entry: Entry, base: type) -> Any:
         UserError: the file defines none, or more than one.
     """
     module = load(entry)
-    found = [
-        value
-        for value in vars(module).values()
-        if isinstance(value, type)
-        and issubclass(value, base)
-        and value.__module__ == module.__name__
-    ]
+    with userfile.explained(entry.path):
+        found = [
+            value
+            for value in vars(module).values()
+            if isinstance(value, type)
+            and issubclass(value, base)
+            and value.__module__ == module.__name__
+        ]
     if len(found) != 1:
         defined = ", ".join(c.__name__ for c in found) or "none"
         raise UserError(
@@ -236,7 +237,10 @@ def source_hash(path: Path, packages: tuple[str, ...] = ()) -> str:
     """
     content = hashlib.sha256(path.read_bytes())
     for package in packages:
-        spec = importlib.util.find_spec(package)
+        try:
+            spec = importlib.util.find_spec(package)
+        except (ImportError, ValueError):  # of a package that is none, or that has no name
+            spec = None
         if spec is None or spec.origin is None:
             raise UserError(
                 f"{path}: sources names the package {package!r}, which is not installed"

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from collapsebench.datasets import data_root
-from collapsebench.plan import registry
+from collapsebench.plan import declared, registry
 from collapsebench.plan.grid import Grid, Point
 from collapsebench.plan.job import Job
 from collapsebench.plan.registry import dataset, method_class, network_module
@@ -173,6 +173,9 @@ def _cell(found: Resolved, codebook_size: int, code_dim: int) -> Configuration:
 def _resolved(wish: Wish) -> Resolved:
     method = registry.find("methods", wish.method)
     cls = method_class(wish.method)
+    own_file = method.path if method.role == "user" and not method.member else None
+    if own_file:
+        declared.check(cls, own_file)
     data = registry.find("datasets", wish.dataset)
     _check_groups(wish.settings, method.name)
 
@@ -222,7 +225,10 @@ def _resolved(wish: Wish) -> Resolved:
         },
         comparison=shared | {"networks": _network_choices(wish.settings), "encode": part["encode"]},
         parts={s: [s, part[s], PIPELINE[s].implementation] for s in STAGES[1:]},
-        dim_for=functools.partial(cls.dim_for, settings=settings["method"]),
+        dim_for=functools.partial(
+            functools.partial(declared.dim_for, cls, own_file) if own_file else cls.dim_for,
+            settings=settings["method"],
+        ),
     )
 
 

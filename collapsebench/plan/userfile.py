@@ -47,7 +47,7 @@ def load(path: Path, name: str) -> ModuleType:
     """
     spec = importlib.util.spec_from_file_location(name, path)
     assert spec is not None
-    with _explained(path):
+    with explained(path):
         refuse_neighbours(path)
         refuse_deadly(path, lambda: _executed(spec))
         return _executed(spec)
@@ -61,7 +61,7 @@ def load_module(name: str) -> ModuleType:
     """
     if name in sys.modules:
         return sys.modules[name]
-    with _explained(name):
+    with explained(name):
         refuse_deadly(name, lambda: _imported_confined(name))
         return _imported_confined(name)
 
@@ -81,7 +81,7 @@ def _imported_confined(name: str) -> ModuleType:
 
 
 @contextlib.contextmanager
-def _explained(path: Path | str) -> Iterator[None]:
+def explained(path: Path | str) -> Iterator[None]:
     """Turns what somebody's code raises into one line that names its line in the file."""
     try:
         yield
