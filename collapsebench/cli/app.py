@@ -12,8 +12,9 @@ import typer
 
 from collapsebench import __version__, extras
 from collapsebench.cli.streams import one_line, speak_plainly, warning_line
-from collapsebench.settings import UserError, shortened, system_reason
+from collapsebench.settings import LONGEST_QUOTED, UserError, shortened, system_reason
 
+NAME = "collapsebench"
 UsageError: type[Exception] = typer.BadParameter.__mro__[1]  # click's, or typer's copy of it
 app = typer.Typer(
     help="Does your quantizer's codebook collapse? Train, measure, compare.",
@@ -36,7 +37,7 @@ def main() -> None:
         refuse_no_folder()
         try:
             with extras.explained():
-                code = app(standalone_mode=False)
+                code = app(prog_name=NAME, standalone_mode=False)
         finally:
             if sys.stdout is not None:  # closed before the start
                 sys.stdout.flush()
@@ -60,7 +61,8 @@ def misspoken(error: Any) -> NoReturn:
     A command without any word has shown its help already.
     """
     if said := error.format_message():
-        fail(f"{shortened(said, 300)} See: {error.ctx.command_path} --help")
+        command = error.ctx.command_path if error.ctx else NAME
+        fail(f"{shortened(said.rstrip('.'), LONGEST_QUOTED)}; see {command} --help")
     raise SystemExit(2)
 
 

@@ -63,8 +63,9 @@ class Choice:
             settings=dict(parse_assignment(text) for text in self.set),
         )
         grid = dataclasses.replace(grid, name=self.name or grid.name)
+        resolve.check_rules(grid)
         points = grid.points()
-        if self.only:
+        if self.only is not None:
             points = grids.only(points, self.only)
         if not points:
             raise UserError(f"grid {grid.name!r}: nothing is left after the given filters")

@@ -54,6 +54,23 @@ def jobs(grid: Grid, points: Iterable[Point], root: Path | None = None) -> list[
     return _told_apart(list(found.values()))
 
 
+def check_rules(grid: Grid) -> None:
+    """Refuses rules for a method, network or dataset that nobody has: they would never hold."""
+    rules = [*grid.excludes, *(when for when, _ in grid.overrides)]
+    kinds: dict[str, registry.Kind] = {
+        "method": "methods", "network": "networks", "dataset": "datasets"
+    }  # fmt: skip
+    for key, kind in kinds.items():
+        known = {*registry.names(kind), *grid.axes.get(key, ())}
+        for value in (rule[key] for rule in rules if key in rule):
+            for word in value if isinstance(value, list) else [value]:
+                if word not in known and not word.endswith(".py") and ":" not in word:
+                    hint = did_you_mean(word, known)
+                    raise UserError(
+                        f"grid {grid.name!r}, a rule: unknown {key} {shown(word)}{hint}"
+                    )
+
+
 def _told_apart(found: list[Job]) -> list[Job]:
     """Jobs of user methods that share a printed name with others, their file's name behind it."""
     methods: dict[str, dict[str, str]] = {}  # label -> where a method's code is -> its name

@@ -98,6 +98,17 @@ TOP = {  # a line before the tables -> what is said
     f"title = {'[' * 200}{']' * 200}": "title must be a text",
     f"replicates = {{seed = [{'[' * 300}{']' * 300}]}}": "is nested too deeply",
     f"schema = 0x{'f' * 5000}": "schema must be",
+    f"{'.'.join(['a'] * 20000)} = 1": "not valid TOML: nested too deeply",
+    f"title = {{{'.'.join(['a'] * 20000)} = 1}}": "not valid TOML: nested too deeply",
+    "exclude = [{method = {a = 1}}]": "a rule: method must be a name, not {'a': 1}",
+    "exclude = [{method = [['vq_vae']]}]": "a rule: method must be a name, not ['vq_vae']",
+    "exclude = [{method = 'vq_va'}]": "a rule: unknown method 'vq_va'; did you mean 'vq_vae'?",
+    "exclude = [{dataset = ['digits', 'digts']}]": "a rule: unknown dataset 'digts'; did you mean",
+    "exclude = [{'train.stps' = 1}]": "a rule: unknown setting 'train.stps'; did you mean 'steps'?",
+    "override = [{when = {codebook_size = '8'}, set = {}}]": "a rule: codebook_size must be a",
+    "override = [{when = {code_dim = true}, set = {}}]": "a rule: code_dim must be a positive",
+    "override = [{when = {network = 'dale'}, set = {}}]": "unknown network 'dale'; did you mean",
+    'default_scale = "a\\nb"': "has no scale",
     "\x00": "not valid TOML",
 }
 TABLES = {  # a table after the axes -> what is said
@@ -108,6 +119,9 @@ TABLES = {  # a table after the axes -> what is said
     "[scale.demo]\nstages = ['score']": "stage 'score' needs",
     "[scale.demo]\noverride = 3": "scale.demo.override must be a list, not 3",
     "[scale.demo]\noverride = [1]": "scale.demo.override.0 must be a table",
+    "[scale.'']\n'train.steps' = 3": "must be a name without slashes",
+    "[scale.'../x']\n'train.steps' = 3": "must be a name without slashes",
+    '[scale."a\\nb"]\nnote = "x"': "must be a name without slashes",
     "[scale.demo]\nsteps = 3": "'steps' is not a setting",
     "[scale.demo]\n'train.step' = 3": "did you mean 'steps'?",
     "[scale.demo]\n'train.steps' = 2020-01-01": "must be a number, a text, true or false",
@@ -145,6 +159,9 @@ TABLES = {  # a table after the axes -> what is said
     "[sample]\nseed = -1": "bad value for 'sample.seed': -1",
     "[[override]]\nwhen = {}\nset = {'vq_vae.beta' = 'x'}": "bad value for 'vq_vae.beta'",
     "[[override]]\nwhen = {}\nset = {'vq_vae.bta' = 1}": "unknown setting 'vq_vae.bta'",
+    "[[override]]\nwhen = {}\nset = {'edvae.beta' = 'x'}": "bad value for 'edvae.beta': 'x'",
+    "[[override]]\nwhen = {}\nset = {'dvae.__init__' = 1}": "unknown setting 'dvae.__init__'",
+    "[[override]]\nwhen = {}\nset = {'dalle.width' = -3}": "bad value for 'dalle.width': -3",
     "[[override]]\nwhen = {}\nset = {'vq_va.beta' = 1}": "unknown setting 'vq_va.beta'",
 }
 AXIS_VALUES = {
@@ -233,6 +250,19 @@ def test_a_byte_order_mark_and_crlf_are_no_harm(call, tmp_path):
     ended = call("plan", "-g", "good.toml")
     assert ended.code == 0, ended.err
     assert "3 jobs: 1 cells × 3 seeds" in ended.out
+
+
+def test_a_place_that_is_long_is_cut_in_the_line(call, tmp_path):
+    (tmp_path / "bad.toml").write_text(f"{GOOD}[data]\npath = {'{a = ' * 300}1{'}' * 300}\n")
+    ended = call("plan", "-g", "bad.toml")
+    ended.refuses("nested too deeply")
+    assert len(ended.err) < 500
+
+
+def test_a_title_is_one_line(call, tmp_path):
+    (tmp_path / "good.toml").write_text(f'title = "a\\nb\\u001b[31m"\n{GOOD}')
+    ended = call("plan", "-g", "good.toml")
+    assert ended.out.startswith(r"a\nb\x1b[31m — grid good"), ended.out + ended.err
 
 
 @pytest.mark.parametrize("content", [b"\xff\xfe", b"\x80abc", GOOD.encode("utf-16")])
