@@ -52,7 +52,7 @@ def main() -> None:
     except OSError as error:
         sys.stdout = None  # or what it did not take is tried again
         fail(system_reason(error))
-    raise SystemExit(code)
+    raise SystemExit(code or 0)
 
 
 def misspoken(error: Any) -> NoReturn:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import pickle
+import warnings
 import zipfile
 import zlib
 from collections.abc import Callable, Iterable, Iterator
@@ -246,7 +247,9 @@ def _regrouped(parts: Iterator[NDArray[Any]], n: int) -> Iterator[NDArray[Any]]:
 def _open_pt(path: Path, name: str) -> Opened:
     import torch
 
-    loaded = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # that a sparse tensor takes long to read
+        loaded = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
     if isinstance(loaded, dict):
         loaded = loaded[_choose(path, list(loaded), name)]
     if not isinstance(loaded, torch.Tensor):

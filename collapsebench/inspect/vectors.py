@@ -38,19 +38,34 @@ class Geometry:
 def geometry(codebook: NDArray[Any]) -> Geometry:
     """The ``Geometry`` of a codebook (K, D) of which at least one code is finite."""
     codes = metrics.finite_codes(codebook)
+    exponent = np.frexp(np.abs(codes).max())[1]  # by powers of two: exact, and no square overflows
+    codes = np.ldexp(codes, -exponent)
     shown = np.unique(np.linspace(0, len(codes) - 1, SHOWN_CODES).astype(np.int64))
     centred = codes - codes.mean(axis=0)
-    variances, axes = np.linalg.eigh(centred.T @ centred)  # ascending
-    plane = centred[shown] @ axes[:, ::-1][:, :2]
+    variances, plane = _principal(centred)
+    plane = np.ldexp(plane[shown], exponent)
     total = variances.sum()
     return Geometry(
         values=metrics.vector_metrics(codebook),
         code_dim=codebook.shape[1],
         shown=np.flatnonzero(np.isfinite(codebook).all(axis=1))[shown],
-        nearest=_nearest(codes, shown),
+        nearest=np.ldexp(_nearest(codes, shown), exponent),
         plane=np.pad(plane, [(0, 0), (0, 2 - plane.shape[1])]),
         explained=float(variances[-2:].sum() / total) if total else 1.0,
     )
+
+
+def _principal(centred: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Variances, ascending, and coordinates (N, 2) on the axes of the last two.
+
+    From whichever of (D, D) and (N, N) is smaller: 8 codes may have 65 536 dimensions.
+    """
+    if len(centred) < centred.shape[1]:
+        variances, vectors = np.linalg.eigh(centred @ centred.T)
+        variances = np.maximum(variances, 0.0)
+        return variances, (vectors * np.sqrt(variances))[:, ::-1][:, :2]
+    variances, axes = np.linalg.eigh(centred.T @ centred)
+    return variances, centred @ axes[:, ::-1][:, :2]
 
 
 def _nearest(codebook: NDArray[np.float64], shown: NDArray[np.int64]) -> NDArray[np.float64]:

@@ -1,6 +1,10 @@
 """Files of methods that misbehave where they are imported or built."""
 
+import os
+import resource
+import signal
 import sys
+from pathlib import Path
 
 import psutil
 import pytest
@@ -61,6 +65,76 @@ IMPORTED = {  # what the file does first -> what is said
     "import threading, time; threading.Thread(target=time.sleep, args=(1e9,)).start()": (
         "mine.py cannot be imported: it leaves a thread running that is no daemon"
     ),
+    "import os; os.closerange(0, 3)": "it closes standard input, output or error",
+    "import os; os.close(1)": "it closes standard input, output or error",
+    "import sys; sys.__stdout__.close()": "it closes standard input, output or error",
+    "import signal, time; signal.setitimer(signal.ITIMER_REAL, 0.01); time.sleep(1)": "it ends the",
+    "import ctypes; ctypes.string_at(0)": "mine.py cannot be imported: it ends the process",
+    "raise KeyboardInterrupt": "mine.py cannot be imported: it ends the process",
+    "raise BaseException('boom')": "mine.py cannot be imported: it ends the process",
+    "raise SystemExit([1, 2])": "mine.py:3 cannot be imported: SystemExit: [1, 2]",
+    "raise ExceptionGroup('two', [ValueError(1)])": "ExceptionGroup: two (1 sub-exception)",
+    "raise ValueError('x' * 10**6)": "mine.py:3 cannot be imported: ValueError: xxx",
+    "raise type('E' * 10**5, (Exception,), {})": "mine.py:3 cannot be imported: EEE",
+    "class E(Exception):\n    def __str__(self): raise ValueError\nraise E": (
+        "mine.py:5 cannot be imported: E"
+    ),
+    "class E(Exception):\n    def __str__(self): return 5\nraise E": "mine.py:5 cannot be",
+    "class E(Exception):\n    def __str__(self): import os; os._exit(0)\nraise E": (
+        "mine.py cannot be imported: it ends the process"
+    ),
+    "class Odd:\n    @property\n    def __class__(self): raise ValueError('odd')\nodd = Odd()": (
+        "mine.py:5 cannot be imported: ValueError: odd"
+    ),
+}
+HUNGRY = {  # what takes up memory without end -> what is said
+    "x = []\nwhile True: x.append(b'x' * 2**24)": "mine.py:4 cannot be imported: MemoryError: ",
+    "x = []\nwhile True: x.extend(range(10**6))": "mine.py:4 cannot be imported: MemoryError: ",
+    "x = 'x'\nwhile True: x += x": "mine.py:4 cannot be imported: MemoryError: it takes",
+    "import numpy\nx = []\nwhile True: x.append(numpy.ones(2**20))": "mine.py:5 cannot be",
+    "import torch\nx = []\nwhile True: x.append(torch.ones(2**20))": "mine.py:5 cannot be",
+    "class X:\n    x = [0] * 2**40": "mine.py:4 cannot be imported: MemoryError: it takes",
+}
+LEFT_BEHIND = (  # what a file does that its user's process does not keep
+    "import builtins; del builtins.print, builtins.open, builtins.sorted",
+    "import sys; sys.stdout = sys.stderr = None",
+    "import sys; sys.stdout = object()",
+    "import sys; sys.path.clear(); sys.meta_path.clear()",
+    "import os; os.chdir('/'); os.umask(0o777)",
+    "import signal; signal.signal(signal.SIGINT, signal.SIG_IGN)",
+    "import signal; signal.alarm(1)",
+)
+SAID = {  # a line of the class -> what is said of it
+    "label = 5": "mine.py: bad value for 'label': 5 (input should be a valid string)",
+    "label = ['a']": "mine.py: bad value for 'label': ['a'] (input should be a valid string)",
+    "label = b'x'": "bad value for 'label': b'x'",
+    "label = None": "bad value for 'label': None",
+    "label = property(str)": "bad value for 'label': <property",
+    "network = 5": "bad value for 'network': 5 (input should be a valid string)",
+    "implementation = 'x'": "bad value for 'implementation': 'x' (input should be a valid integer)",
+    "implementation = True": "bad value for 'implementation': True",
+    "implementation = None": "bad value for 'implementation': None",
+    "sources = 'numpy'": "bad value for 'sources': 'numpy' (input should be a valid tuple)",
+    "sources = ['numpy']": "bad value for 'sources': ['numpy'] (input should be a valid tuple)",
+    "sources = (5,)": "bad value for 'sources': (5,)",
+    "sources = None": "bad value for 'sources': None",
+    "sources = ('nowhere_at_all.x',)": "package 'nowhere_at_all.x', which is not installed",
+    "sources = ('.x',)": "package '.x', which is not installed",
+    "sources = ('',)": "package '', which is not installed",
+    "for_dataset = 5": "bad value for 'for_dataset': 5",
+    "for_dataset = {'digits': 5}": "bad value for 'for_dataset': {'digits': 5}",
+    "for_dataset = {'digits': {'nope': 1}}": "unknown setting 'mine.nope'",
+    "Settings = None": "mine.py: Settings must be a dataclass of plain values with defaults",
+    "Settings = dict": "mine.py: Settings must be a dataclass of plain values with defaults",
+    "Settings = dataclass(type('S', (), {'__annotations__': {'a': object}, 'a': object()}))": (
+        "mine.py"
+    ),
+    "Settings = dataclass(type('S', (), {'__annotations__': {'a': float}}))": "bad value for",
+    "dim_for = classmethod(lambda cls, k, settings=None: 1 / 0)": "ZeroDivisionError",
+    "dim_for = classmethod(lambda cls, k, settings=None: 'x')": "must be None or a positive whole",
+    "dim_for = classmethod(lambda cls, k, settings=None: -4)": "positive whole number up to 65,536",
+    "dim_for = classmethod(lambda cls, k, settings=None: 10**12)": "up to 65,536, not 1000000",
+    "dim_for = classmethod(lambda cls, k, settings=None: exit(3))": "SystemExit: 3",
 }
 AS_A_CLASS = {  # what a module does when its class is asked for -> what is said
     "import os; os.fork()": "hostile cannot be imported: it forks this process",
@@ -111,6 +185,38 @@ def write(tmp_path, monkeypatch):
 @pytest.mark.parametrize(("top", "line"), IMPORTED.items(), ids=[t[:60] for t in IMPORTED])
 def test_what_cannot_be_imported_is_told_with_its_line(call, write, top, line):
     write("mine.py", top)
+    call("plan", "-g", "demo", "-m", "mine.py").refuses(line)
+
+
+@pytest.mark.parametrize(("top", "line"), HUNGRY.items(), ids=[t[:60] for t in HUNGRY])
+def test_what_takes_up_memory_without_end_is_stopped(call, write, monkeypatch, top, line):
+    monkeypatch.setattr(userfile, "MEMORY", 2**27)
+    limit = resource.getrlimit(resource.RLIMIT_DATA)
+    write("mine.py", top)
+    call("plan", "-g", "demo", "-m", "mine.py").refuses(line)
+    assert resource.getrlimit(resource.RLIMIT_DATA) == limit
+
+
+@pytest.mark.parametrize("top", LEFT_BEHIND)
+def test_what_a_process_has_one_of_is_put_back(call, write, tmp_path, top):
+    mask = os.umask(0o022)
+    interrupt = signal.getsignal(signal.SIGINT)
+    write("mine.py", top)
+    ended = call("plan", "-g", "demo", "-m", "mine.py")
+    assert ended.code == 0, ended.err
+    assert "1 jobs" in ended.out
+    assert Path.cwd() == tmp_path
+    assert signal.getsignal(signal.SIGINT) == interrupt
+    assert signal.alarm(0) == 0
+    assert os.umask(mask) == 0o022
+
+
+@pytest.mark.parametrize(("said", "line"), SAID.items(), ids=[s[:60] for s in SAID])
+def test_what_a_class_says_of_itself_has_its_kind(call, write, tmp_path, said, line):
+    write("mine.py")
+    path = tmp_path / "mine.py"
+    content = path.read_text().replace("    def __init__", f"    {said}\n\n    def __init__")
+    path.write_text(content)
     call("plan", "-g", "demo", "-m", "mine.py").refuses(line)
 
 
