@@ -48,7 +48,9 @@ HistoryRow = Mapping[str, Any]
 def is_history(path: Path) -> bool:
     """Whether a file is one that a monitor wrote."""
     try:
-        return path.is_file() and (pq.read_schema(path).metadata or {}).get(MARK) == VERSION
+        schema = pq.read_schema(path) if path.is_file() else pa.schema([])
+        named = (schema.metadata or {}).get(MARK) == VERSION
+        return named and {*SCHEMA.names} <= {*schema.names}
     except (OSError, pa.ArrowException):
         return False
 

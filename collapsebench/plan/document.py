@@ -54,7 +54,7 @@ def _known(version: int) -> int:
     return version
 
 
-Line = Annotated[str, AfterValidator(printable)]  # of what is printed
+OneLine = Annotated[str, AfterValidator(printable)]  # of what is printed
 FileName = Annotated[str, AfterValidator(_file_name)]
 TomlValue = Annotated[JsonValue, AfterValidator(_finite)]  # no dates, no inf
 TomlTable = dict[str, TomlValue]
@@ -67,7 +67,7 @@ class ScaleTable(BaseModel):
 
     model_config = ConfigDict(strict=True, extra="allow")
     __pydantic_extra__: dict[str, TomlValue]
-    note: Line = ""
+    note: OneLine = ""
     override: list[Override] = []
     stages: list[str] | None = None
 
@@ -85,8 +85,8 @@ class GridTables(BaseModel):
     model_config = STRICT
     schema_: Annotated[int, AfterValidator(_known)] = Field(default=1, alias="schema")
     name: FileName = ""
-    title: Line = ""
-    reproduces: list[Line] = []
+    title: OneLine = ""
+    reproduces: list[OneLine] = []
     stages: list[str] = ["train", "encode"]
     default_scale: str | None = None
     axes: TomlTable = {}

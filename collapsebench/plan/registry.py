@@ -127,7 +127,7 @@ def find(kind: Kind, word: str) -> Entry:
         return known[word]
     if not word.endswith(".py") or not word.isprintable():
         raise UserError(f"unknown {kind[:-1]} {shown(word)}{did_you_mean(word, known)}")
-    path = Path(os.path.expanduser(word)).resolve()
+    path = Path(os.path.realpath(os.path.expanduser(word)))  # a link to itself is no error here
     if not path.is_file():
         raise UserError(f"no such {kind[:-1]} file: {word}")
     if not path.stem.isidentifier():
@@ -144,7 +144,10 @@ def find(kind: Kind, word: str) -> Entry:
 def _class_entry(word: str) -> Entry:
     module_name, _, member = word.partition(":")
     cls = class_of(word)
-    path = Path(inspect.getsourcefile(cls) or "")
+    try:
+        path = Path(inspect.getsourcefile(cls) or "")
+    except TypeError:
+        raise UserError(f"{word} is built into Python: nothing that could be trained") from None
     package = cls.__module__.partition(".")[0]
     version = _version(package)
     spec = importlib.util.find_spec(package)

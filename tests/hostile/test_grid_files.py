@@ -181,6 +181,7 @@ AXIS_VALUES = {
     ("method", "['no_such_package_here:B']"): "no module named 'no_such_package_here'",
     ("method", "['json:Nothing']"): "json has no class 'Nothing'",
     ("method", "['json:JSONDecoder']"): "is no nn.Module",
+    ("method", "['builtins:int']"): "builtins:int is built into Python",
     ("dataset", "[3]"): "dataset must be a name, not 3",
     ("dataset", "['digit']"): "did you mean 'digits'?",
     ("dataset", "['nowhere.py']"): "no such dataset file: nowhere.py",
