@@ -13,7 +13,7 @@ from pathlib import Path
 
 import psutil
 
-MEMORY = 2 * 2**30  # bytes that importing a file, or building a method once, may take up
+MEMORY = 8 * 2**30  # bytes that importing a file, or building a method once, may take up
 
 
 @contextlib.contextmanager
@@ -21,7 +21,8 @@ def confined(memory: int) -> Iterator[None]:
     """While it lasts code that asks is told that nobody answers, and memory has a limit.
 
     Args:
-        memory: bytes that this process may take up beyond what it holds now; Linux alone counts.
+        memory: bytes that this process may take up beyond what it holds now, if there are as many;
+            Linux alone counts.
     """
     with _kept(), open(os.devnull) as sys.stdin, _limited(memory):
         yield
@@ -61,6 +62,7 @@ def _limited(memory: int) -> Iterator[None]:
     import resource
 
     before = resource.getrlimit(resource.RLIMIT_DATA)
+    memory = min(memory, psutil.virtual_memory().available)
     limits = [psutil.Process().memory_info().data + memory, *before]
     least = min(limit for limit in limits if limit != resource.RLIM_INFINITY)
     resource.setrlimit(resource.RLIMIT_DATA, (least, before[1]))

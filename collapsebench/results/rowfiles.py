@@ -22,6 +22,12 @@ LARGEST = 1e100  # its square is still a number, and no measurement comes near i
 
 
 def load(path: Path, schema: pa.Schema, newest: int, defaults: Mapping[str, Any]) -> pa.Table | str:
+    """As ``read``, or what no row of this program holds."""
+    part = read(path, schema, newest, defaults)
+    return part if isinstance(part, str) else flaw(part) or part
+
+
+def read(path: Path, schema: pa.Schema, newest: int, defaults: Mapping[str, Any]) -> pa.Table | str:
     """The rows of a file, a column that is younger than the file filled with its default.
 
     Args:
@@ -42,9 +48,7 @@ def load(path: Path, schema: pa.Schema, newest: int, defaults: Mapping[str, Any]
         for version in part.column("schema_version").cast(pa.int64()).unique().to_pylist():
             if version is None or not 1 <= version <= newest:
                 return f"schema version {version}, this program knows {newest}"
-        if not part.schema.equals(schema):
-            part = _in_schema(part, schema, defaults)
-        return _flaw(part) or part
+        return part if part.schema.equals(schema) else _in_schema(part, schema, defaults)
     except (pa.ArrowException, OSError, KeyError, ValueError) as error:
         return str(error).splitlines()[0] if str(error) else type(error).__name__
 
@@ -77,18 +81,18 @@ def _is_text(kind: pa.DataType) -> bool:
     return pa.types.is_string(kind) or pa.types.is_large_string(kind)
 
 
-def _flaw(part: pa.Table) -> str:
+def flaw(rows: pa.Table) -> str:
     """What no row of this program holds; "" if there is nothing of the kind."""
-    for name in part.column_names:
-        column = part.column(name)
+    for name in rows.column_names:
+        column = rows.column(name)
         if name == "status" and not pc.all(pc.is_in(column, pa.array(STATUSES))).as_py():
             return "a status that there is not"
         if name == "counts" and not all(map(_counts, column)):
             return "counts that are none"
         if pa.types.is_floating(column.type) and _beyond(name, column):
             return f"{name} out of reach"
-        if name in OBJECTS and (flaw := _object_flaw(name, column)):
-            return flaw
+        if name in OBJECTS and (why := _object_flaw(name, column)):
+            return why
     return ""
 
 
@@ -110,7 +114,10 @@ def _beyond(name: str, column: pa.ChunkedArray) -> bool:
 def _object_flaw(name: str, column: pa.ChunkedArray) -> str:
     """Why texts are no JSON objects, or settings no groups of settings; "" if they are."""
     for text in column.drop_null().unique().to_pylist():
-        content = json.loads(text)
+        try:
+            content = json.loads(text)
+        except ValueError as error:
+            return str(error)
         if not isinstance(content, dict):
             return f"{name} must be an object, not {text:.40}"
         if name == "settings" and not all(isinstance(group, dict) for group in content.values()):

@@ -299,14 +299,15 @@ def _read(
     key = [name for name in ROW_KEYS[table] if name in schema.names]
     schema = pa.schema([f for f in schema if f.name in {*wanted, *key}])
     roots = [results] if isinstance(results, str | Path) else list(results)
-    parts = []
-    for path, part in _loaded([Path(root) / table for root in roots], schema, jobs):
+    found = _loaded([Path(root) / table for root in roots], schema, jobs)
+    together = _together(found, schema)
+    if rowfiles.flaw(together):  # of one file or other: to ask each takes longer
+        found = [(path, _sound(part)) for path, part in found]
+        together = _together(found, schema)
+    for path, part in found:
         if isinstance(part, str):
             warnings.warn(f"skipped {path}: {part}", stacklevel=3)
-        else:
-            parts.append(part)
-    empty = pa.Table.from_batches([], schema)  # ``empty_table`` would load pandas
-    whole, clashes = rowfiles.distinct(pa.concat_tables([empty, *parts]), key)
+    whole, clashes = rowfiles.distinct(together, key)
     if clashes:
         first = ", ".join(f"{name} {value}" for name, value in clashes[0].items())
         text = f"{table}: left out {len(clashes)} rows that are there twice and differ: {first}"
@@ -314,13 +315,22 @@ def _read(
     return whole.combine_chunks()
 
 
+def _together(found: Iterable[tuple[Path, pa.Table | str]], schema: pa.Schema) -> pa.Table:
+    empty = pa.Table.from_batches([], schema)  # ``empty_table`` would load pandas
+    return pa.concat_tables([empty, *(part for _, part in found if not isinstance(part, str))])
+
+
+def _sound(part: pa.Table | str) -> pa.Table | str:
+    return part if isinstance(part, str) else rowfiles.flaw(part) or part
+
+
 def _loaded(
     folders: Iterable[Path], schema: pa.Schema, jobs: Collection[str] | None
 ) -> list[tuple[Path, pa.Table | str]]:
-    """The files of a table with their rows; listed again while any is merged into another."""
+    """The files of a table with what they hold; listed again while any is merged into another."""
 
     def load(path: Path) -> pa.Table | str:
-        return rowfiles.load(path, schema, SCHEMA_VERSION, DEFAULTS)
+        return rowfiles.read(path, schema, SCHEMA_VERSION, DEFAULTS)
 
     while True:
         paths = [path for folder in folders for path in sorted(folder.glob(f"*{SUFFIX}"))]
