@@ -31,6 +31,7 @@ PAPER_METHODS = ("vq_vae_ema", "gs_vq_vae", "sq_vae", "vq_ste_pp", "dvae", "edva
 FLOORS = ("random_codes", "kmeans", "continuous")  # what a method must beat; never ranked
 LONGEST_NAME = 100  # bytes of a name that becomes part of a file's
 LONGEST_QUOTED = 300  # characters of a path or place in an error line
+LARGEST_TEXT = 16 * 2**20  # bytes of a file that somebody wrote by hand
 PAPER_STEPS = 150_000  # the paper's training length, appendix C; schedules are written in it
 
 MOST = 10**9  # steps, epochs, images: nothing that is counted here needs more
@@ -139,7 +140,7 @@ class Score:
     """Features and distances, ``score.*``."""
 
     protocol: Literal["full", "quick", "ci", "tiny"] = "full"
-    extractor: str = "inception-v3-compat"
+    extractor: Literal["inception-v3-compat", "cb-randconv-v1"] = "inception-v3-compat"
     k: Positive = 5  # nearest neighbours of precision, recall, density, coverage
     seed: Count = 0  # which reference images precision and recall see
 
@@ -291,12 +292,20 @@ def parse_toml(text: str) -> dict[str, Any]:
     return tomllib.loads(text)
 
 
+def refuse_huge(path: Path) -> None:
+    """Raises ``UserError`` for a text that nobody wrote by hand, before it fills the memory."""
+    if (size := path.stat().st_size) > LARGEST_TEXT:
+        most = LARGEST_TEXT // 2**20
+        raise UserError(f"{path}: {size / 2**20:,.0f} MiB are more than a text of {most} MiB")
+
+
 def read_toml(path: Path) -> dict[str, Any]:
     """The content of a TOML file.
 
     Raises:
         UserError: it is not TOML, or holds what no program should have to read.
     """
+    refuse_huge(path)
     try:
         return parse_toml(path.read_text(encoding="utf-8-sig"))
     except (ValueError, RecursionError) as error:  # thousands of digits or brackets, too

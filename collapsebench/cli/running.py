@@ -110,7 +110,7 @@ def run(
     )  # fmt: skip
     options = Options(
         order=order, slots=slots,
-        gpus=devices.gpus() if gpus is None else tuple(g for g in gpus.split(",") if g),
+        gpus=devices.gpus() if gpus is None else devices.chosen(gpus),
         jobs_per_gpu=jobs_per_gpu, until=limits.deadline(until, budget), retries=retries,
         fail_fast=fail_fast, launcher=launcher, wait=wait, dry_run=dry_run, yes=yes, debug=debug,
     )  # fmt: skip

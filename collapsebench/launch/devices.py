@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import functools
 import os
+import re
 from collections.abc import Sequence
+
+from collapsebench.settings import UserError, shown
 
 
 @functools.cache
@@ -19,6 +22,22 @@ def gpus() -> tuple[str, ...]:
         return tuple(str(i) for i in range(pynvml.nvmlDeviceGetCount()))
     except pynvml.NVMLError:
         return ()
+
+
+def chosen(text: str) -> tuple[str, ...]:
+    """``0,1`` -> ("0", "1"); "" for none.
+
+    Raises:
+        UserError: no index and no id of a device, one named twice, or one that is not here.
+    """
+    named = tuple(part.strip() for part in text.split(",") if part.strip())
+    for gpu in named:
+        if not re.fullmatch(r"\d+|(GPU|MIG)-[\w-]+", gpu):
+            raise UserError(f"--gpus {shown(text)} must be like 0,1, or '' for none")
+        if named.count(gpu) > 1 or (gpu.isdecimal() and gpu not in gpus()):
+            known = ", ".join(gpus()) or "none"
+            raise UserError(f"--gpus {shown(text)}: each of these once at most: {known}")
+    return named
 
 
 def kind(gpu_ids: Sequence[str]) -> str:

@@ -24,6 +24,7 @@ VALUES = (
 )  # fmt: skip
 LISTS = ("counts", "window_counts")  # (K,) each, of the last window's rows alone
 
+MOST = 2**53  # tokens or updates: a number that is whole in any program
 _WHOLE = ("codebook_size", "tokens", "updates")  # the last says when the window ended
 SCHEMA = pa.schema(
     [
@@ -68,8 +69,25 @@ def read(path: Path) -> list[dict[str, Any]]:
             f"{path}: no history of a CodebookMonitor(out=...); tokens are for: "
             "collapsebench inspect"
         )
-    rows: list[dict[str, Any]] = pq.read_table(path).to_pylist()
+    try:
+        table = pq.read_table(path, columns=SCHEMA.names).cast(SCHEMA)
+    except (OSError, pa.ArrowException) as error:
+        raise UserError(f"{path}: cannot be read: {str(error).partition(chr(10))[0]}") from None
+    rows: list[dict[str, Any]] = table.to_pylist()
+    for row in rows:
+        _check(row, path)
     return rows
+
+
+def _check(row: HistoryRow, path: Path) -> None:
+    """Refuses a window that no monitor wrote."""
+    for name in ("tokens", "updates"):
+        if row[name] is None or not 0 <= row[name] <= MOST:
+            raise UserError(f"{path}: no window has {row[name]} {name}")
+    if row["codebook_size"] is None or row["codebook_size"] < 1:
+        raise UserError(f"{path}: no window has a codebook of {row['codebook_size']} codes")
+    if row["window_perplexity"] is not None and not (row["tokens"] and row["window_usage"]):
+        raise UserError(f"{path}: a window with a perplexity and without tokens or usage")
 
 
 class History:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import os
+import shlex
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -255,10 +256,11 @@ def show(found: Plan) -> None:
     for line in found.lacking:
         screen.print(Text.assemble(("missing:", "bold"), f" {line}"), soft_wrap=True)
     if found.device == "cpu" and found.total_hours > GPU_ABOVE_HOURS:
-        words = f"on a GPU: collapsebench plan --grid {grid.name} --device h100"
+        words = f"on a GPU: collapsebench plan --grid {shlex.quote(grid.word)} --device h100"
         screen.print(words, soft_wrap=True)
     if found.lacking or (found.device == "cpu" and found.total_hours > ASK_ABOVE_HOURS):
         screen.print(
-            f"a scale that fits a laptop: collapsebench run --grid {grid.name} --scale demo",
+            "a scale that fits a laptop: collapsebench run --grid "
+            f"{shlex.quote(grid.word)} --scale demo",
             soft_wrap=True,
         )

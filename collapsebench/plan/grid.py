@@ -64,6 +64,7 @@ class Grid:
         overrides: (when, set) pairs; a later one wins.
         settings: dotted settings for all points.
         scale: name of the scale that was applied, and ``note``: what its numbers can't tell.
+        word: what stands for it on the command line.
     """
 
     name: str
@@ -77,6 +78,7 @@ class Grid:
     excludes: tuple[dict[str, Any], ...]
     scale: str = "paper"
     note: str = ""
+    word: str = ""
 
     def points(self) -> list[Point]:
         """Breadth first: every cell at the first seed, then the next seed.
@@ -128,7 +130,7 @@ def load(word: str, scale: str | None = None) -> Grid:
     path = Path(word) if word.endswith(".toml") else FOLDER / f"{word}.toml"
     if not path.is_file():
         raise UserError(f"no such grid file: {word}")
-    return parse(read_toml(path), path.stem, scale)
+    return replace(parse(read_toml(path), path.stem, scale), word=word)
 
 
 def parse(content: Mapping[str, Any], name: str, scale: str | None = None) -> Grid:

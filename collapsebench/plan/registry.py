@@ -25,7 +25,14 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from collapsebench import extras
 from collapsebench.plan import userfile
-from collapsebench.settings import FLOORS, PAPER_METHODS, UserError, did_you_mean, shown
+from collapsebench.settings import (
+    FLOORS,
+    PAPER_METHODS,
+    UserError,
+    did_you_mean,
+    refuse_huge,
+    shown,
+)
 
 if TYPE_CHECKING:
     from collapsebench.datasets import Dataset
@@ -138,6 +145,7 @@ def find(kind: Kind, word: str) -> Entry:
         raise UserError(
             f"{word}: the name {path.stem!r} is taken by a {kind[:-1]}; rename the file"
         )
+    refuse_huge(path)
     return Entry(kind, path.stem, path, False, content=source_hash(path))
 
 

@@ -263,6 +263,14 @@ def test_what_is_no_method_is_refused(call, tmp_path, content, line):
     call("plan", "-g", "demo", "-m", "mine.py").refuses(line)
 
 
+def test_a_huge_file_is_not_read(call, tmp_path):
+    with (tmp_path / "mine.py").open("wb") as file:
+        file.truncate(3 * 2**30)
+    call("plan", "-g", "demo", "-m", "mine.py").refuses("3,072 MiB are more than a text of 16 MiB")
+    (tmp_path / "mine.py").rename(tmp_path / "mine.toml")
+    call("plan", "-g", "mine.toml").refuses("3,072 MiB are more than a text of 16 MiB")
+
+
 @pytest.mark.parametrize("name", ["my vq.py", "1.py", "edvae.py", "a-b.py", ".py"])
 def test_the_name_of_a_file_must_be_one_of_a_method(call, write, name):
     write(name)

@@ -1,6 +1,8 @@
 """The file of a monitor: what is in it, how it goes on, and what it never overwrites."""
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from collapsebench import CodebookMonitor, metrics
@@ -64,3 +66,27 @@ def test_only_a_history_is_written_over(tmp_path):
         CodebookMonitor(4, out=tmp_path / "tokens.parquet")
     with pytest.raises(UserError, match=r"ends in \.parquet"):
         CodebookMonitor(4, out=tmp_path / "codes.csv")
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "line"),
+    [
+        ("tokens", -1, "no window has -1 tokens"),
+        ("tokens", 2**62, "tokens"),
+        ("tokens", 0, "a window with a perplexity and without tokens or usage"),
+        ("updates", None, "no window has None updates"),
+        ("codebook_size", 0, "no window has a codebook of 0 codes"),
+        ("window_usage", None, "a window with a perplexity and without tokens or usage"),
+        ("tokens", "many", "cannot be read: "),
+    ],
+)
+def test_a_window_that_no_monitor_wrote_is_refused(tmp_path, column, value, line):
+    path = tmp_path / "codes.parquet"
+    monitor = CodebookMonitor(4, out=path)
+    monitor.update(np.array([0, 1, 2, 3]))
+    monitor.compute()
+    table = pq.read_table(path)
+    place = table.column_names.index(column)
+    pq.write_table(table.set_column(place, column, pa.array([value])), path)
+    with pytest.raises(UserError, match=line):
+        history.read(path)

@@ -1,11 +1,13 @@
 """What a grid would cost, from arithmetic that can be checked by hand."""
 
+import dataclasses
 import math
+import shlex
 
 import pytest
 
 from collapsebench.plan import costs, forecast
-from collapsebench.plan.grid import load, with_overrides
+from collapsebench.plan.grid import FOLDER, load, with_overrides
 from collapsebench.results import tables
 from collapsebench.settings import UserError
 from tests.conftest import ALL
@@ -49,7 +51,8 @@ def test_a_measured_sibling_is_believed(tiny_job, tmp_path):
 
 def test_what_is_done_is_counted_and_costs_nothing(tiny_job, tmp_path):
     job = tiny_job(stages=ALL)
-    tables.write(tmp_path, "runs", f"{job.job_id}.train.{job.job_id}.done", [job.key("train")])
+    row = job.key("train") | {"status": "done"}
+    tables.write(tmp_path, "runs", f"{job.job_id}.train.{job.job_id}.done", [row])
     found = forecast.plan(load("ci"), [job], tmp_path, "cpu", None)
     assert found.done == {"train": 1}
     assert found.missing == dict.fromkeys(ALL[1:], 1)
@@ -60,7 +63,8 @@ def test_what_is_done_is_counted_and_costs_nothing(tiny_job, tmp_path):
 def test_rows_of_other_methods_in_the_same_comparison_stand_beside(tiny_job, tmp_path):
     mine, theirs, unlike = tiny_job(), tiny_job("vq_vae_ema"), tiny_job(codebook_size=32)
     for job in (theirs, unlike):
-        tables.write(tmp_path, "runs", f"{job.job_id}.train.{job.job_id}.done", [job.key("train")])
+        row = job.key("train") | {"status": "done"}
+        tables.write(tmp_path, "runs", f"{job.job_id}.train.{job.job_id}.done", [row])
     found = forecast.plan(load("ci"), [mine], tmp_path, "cpu", None)
     assert found.beside == {theirs.label: str(tmp_path)}
 
@@ -79,6 +83,15 @@ def test_weights_are_lacking_until_a_file_is_named(tiny_job, tmp_path, monkeypat
 def test_an_unknown_device_is_refused(tmp_path):
     with pytest.raises(UserError, match="unknown device 'tpu'; known: a100, cpu, h100, h200"):
         forecast.plan(load("ci"), [], tmp_path, "tpu", None)
+
+
+def test_what_a_plan_advises_can_be_typed(tmp_path, capsys):
+    path = tmp_path / "my grid.toml"
+    path.write_text((FOLDER / "tables.toml").read_text())
+    grid = load(str(path), "demo")
+    with_lack = dataclasses.replace(forecast.plan(grid, [], tmp_path, "cpu", None), lacking=["x"])
+    forecast.show(with_lack)
+    assert f"run --grid {shlex.quote(str(path))} --scale demo" in capsys.readouterr().out
 
 
 def test_ten_thousand_jobs_are_planned_once_each(tmp_path):
