@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from collapsebench.report.kinds import NAMES, shipped_kind
@@ -28,6 +29,7 @@ READ = {  # columns of large tables that a report needs; the others would double
 }  # fmt: skip
 NOT_RUN = "not run"
 WORDY = 40  # characters of what tells two columns apart
+LARGEST = 1e100  # of a value that can be drawn: its square is still a number
 LOST = "rows lost"  # a stage is done, and tables lack its rows
 
 
@@ -106,7 +108,10 @@ def table(folder: Path, name: str, jobs: Sequence[JobRow]) -> pd.DataFrame:
     frame = tables.read(folder, name, jobs={job.job_id for job in jobs}, columns=READ.get(name))
     stages = {stage_id for job in jobs for stage_id in job.stage_ids.values()}
     any_stage = {job.job_id for job in jobs if not job.stage_ids}
-    return frame[frame["stage_id"].isin(stages) | frame["job_id"].isin(any_stage)]
+    frame = frame[frame["stage_id"].isin(stages) | frame["job_id"].isin(any_stage)]
+    if "value" in frame:
+        frame = frame.assign(value=frame["value"].mask(frame["value"].abs() > LARGEST, np.inf))
+    return frame.assign(status=frame["status"].fillna(NOT_RUN)) if "status" in frame else frame
 
 
 def with_status(jobs: Sequence[JobRow], runs: pd.DataFrame, lost: Lost) -> list[JobRow]:

@@ -85,11 +85,14 @@ def flaw(rows: pa.Table) -> str:
     """What no row of this program holds; "" if there is nothing of the kind."""
     for name in rows.column_names:
         column = rows.column(name)
-        if name == "status" and not pc.all(pc.is_in(column, pa.array(STATUSES))).as_py():
+        if (
+            name == "status"
+            and not pc.all(pc.is_in(column.drop_null(), pa.array(STATUSES))).as_py()
+        ):
             return "a status that there is not"
         if name == "counts" and not all(map(_counts, column)):
             return "counts that are none"
-        if pa.types.is_floating(column.type) and _beyond(name, column):
+        if pa.types.is_floating(column.type) and name != "value" and _beyond(column):
             return f"{name} out of reach"
         if name in OBJECTS and (why := _object_flaw(name, column)):
             return why
@@ -103,12 +106,9 @@ def _counts(row: pa.ListScalar) -> bool:
     return pc.min(row.values).as_py() >= 0 and pc.sum(row.values).as_py() > 0
 
 
-def _beyond(name: str, column: pa.ChunkedArray) -> bool:
-    """Whether numbers are too large to be any; a value may be infinite, times and rates may not."""
-    large = pc.greater(pc.abs(column), LARGEST)
-    if name == "value":
-        large = pc.and_(large, pc.is_finite(column))
-    return bool(pc.any(large).as_py())
+def _beyond(column: pa.ChunkedArray) -> bool:
+    """Whether times and rates are too large to be any; a measurement may be."""
+    return bool(pc.any(pc.greater(pc.abs(column), LARGEST)).as_py())
 
 
 def _object_flaw(name: str, column: pa.ChunkedArray) -> str:

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import pytest
 
+from collapsebench import report
 from collapsebench.report.data import ReportData
 from collapsebench.report.rows import NOT_RUN
 from collapsebench.report.what_ran import what_ran
@@ -219,3 +220,11 @@ def test_what_to_type_names_a_users_file_by_its_path(tmp_path):
     assert shlex.split(command)[-6:] == ["-d", "digits", "-m", str(copy), "-m", "edvae"]
     data.grid["command"] = "collapsebench run -g demo --method='my files/my_vq.py'"
     assert data.command(comparison, ["my_vq"]).endswith("-d digits -m 'my files/my_vq.py'")
+
+
+def test_values_of_any_size_are_no_harm(tmp_path):
+    values = {("vq_vae", "digits", "mse", "test"): [1e308, 1e-300, -1e308]}
+    made = made_up.MadeUp(tmp_path, methods=("vq_vae", "vq_reset"), values=values)
+    made.write()
+    page = report.build("demo", tmp_path, tmp_path / "out", to=["html"])
+    assert "VQ-VAE" in page.read_text()
