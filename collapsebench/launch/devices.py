@@ -36,7 +36,7 @@ def chosen(text: str) -> tuple[str, ...]:
             raise UserError(f"--gpus {shown(text)} must be like 0,1, or '' for none")
         if named.count(gpu) > 1 or (gpu.isdecimal() and gpu not in gpus()):
             known = ", ".join(gpus()) or "none"
-            raise UserError(f"--gpus {shown(text)}: each of these once at most: {known}")
+            raise UserError(f"--gpus {shown(text)} must be of the GPUs here, each once: {known}")
     return named
 
 
