@@ -67,7 +67,15 @@ def test_mistake_is_a_sentence_with_the_authors_line_and_the_rest_goes_on(writte
 
 
 @pytest.mark.parametrize(
-    "name", ["float_tokens", "wrong_shape", "loss_per_image", "returns_nothing", "no_loss"]
+    "name",
+    [
+        "wrong_shape",
+        "loss_per_image",
+        *(
+            pytest.param(name, marks=pytest.mark.slow)
+            for name in ("float_tokens", "returns_nothing", "no_loss")
+        ),
+    ],
 )
 def test_run_tries_one_forward_before_anything_is_queued(tiny_job, written, monkeypatch, name):
     monkeypatch.setattr(apart.multiprocessing, "get_context", lambda method: CONTEXT)

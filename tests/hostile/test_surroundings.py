@@ -66,7 +66,7 @@ def test_whatever_a_warning_quotes_is_escaped(text):
     assert said.startswith("collapsebench: ")
 
 
-@pytest.mark.parametrize("value", ["abc", "-99999999999999"])
+@pytest.mark.parametrize("value", ["abc", pytest.param("-99999999999999", marks=pytest.mark.slow)])
 def test_matplotlibs_variables_are_of_no_account(call, results, monkeypatch, value):
     monkeypatch.setenv("SOURCE_DATE_EPOCH", value)
     monkeypatch.setenv("MPLBACKEND", value)
@@ -74,7 +74,9 @@ def test_matplotlibs_variables_are_of_no_account(call, results, monkeypatch, val
     assert ended.code == 0, ended.err
 
 
-@pytest.mark.parametrize("name", ["index.html", "tables/table1.md"])
+@pytest.mark.parametrize(
+    "name", ["index.html", pytest.param("tables/table1.md", marks=pytest.mark.slow)]
+)
 @pytest.mark.parametrize("kind", ["a pipe", "a folder", "a device"])
 def test_a_report_writes_over_files_alone(call, results, tmp_path, name, kind):
     place = tmp_path / "reports" / "demo" / name

@@ -81,6 +81,7 @@ def test_a_hundred_kills_change_nothing(whole, tmp_path, data_root):
     pytest.fail(f"only {kills} kills")
 
 
+@pytest.mark.slow
 def test_sigterm_ends_a_job_with_its_checkpoint_and_it_goes_on(whole, tmp_path, data_root):
     reference, job = whole
     folder = job.queue(tmp_path)

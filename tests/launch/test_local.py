@@ -132,6 +132,7 @@ def test_a_closed_terminal_ends_run_and_jobs_gently(told, tmp_path, data_root):
     assert list((tmp_path / "results" / "jobs").glob("*/train.ckpt")) != []
 
 
+@pytest.mark.slow
 def test_what_runs_ends_gently_when_nobody_reads_what_run_says(tmp_path, data_root):
     longer = '[[override]]\nwhen = { method = "vq_vae" }\nset = { "train.steps" = 100000 }\n'
     (tmp_path / "tiny.toml").write_text(tiny_grid("continuous") + longer)
