@@ -14,8 +14,6 @@ import functools
 import hashlib
 import json
 import math
-import re
-import tomllib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -31,7 +29,6 @@ PAPER_METHODS = ("vq_vae_ema", "gs_vq_vae", "sq_vae", "vq_ste_pp", "dvae", "edva
 FLOORS = ("random_codes", "kmeans", "continuous")  # what a method must beat; never ranked
 LONGEST_NAME = 100  # bytes of a name that becomes part of a file's
 LONGEST_QUOTED = 300  # characters of a path or place in an error line
-LARGEST_TEXT = 16 * 2**20  # bytes of a file that somebody wrote by hand
 PAPER_STEPS = 150_000  # the paper's training length, appendix C; schedules are written in it
 
 MOST = 10**9  # steps, epochs, images: nothing that is counted here needs more
@@ -274,43 +271,6 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     known = sorted(known)
     close = difflib.get_close_matches(word, known, n=1, cutoff=0.6)
     return f"; did you mean {close[0]!r}?" if close else f"; known: {', '.join(known) or 'none'}"
-
-
-# A key of a hundred parts: Python's reader takes minutes and gigabytes for ten thousand.
-_DEEP_KEY = re.compile(r"(?<![^\s.,=\[\]{}])(?:[^\s.,=\[\]{}]+[ \t]*\.[ \t]*){100}")
-
-
-def parse_toml(text: str) -> dict[str, Any]:
-    """What a TOML document says.
-
-    Raises:
-        ValueError: it is not TOML.
-        RecursionError: it is nested too deeply.
-    """
-    if _DEEP_KEY.search(text):
-        raise RecursionError
-    return tomllib.loads(text)
-
-
-def refuse_huge(path: Path) -> None:
-    """Raises ``UserError`` for a text that nobody wrote by hand, before it fills the memory."""
-    if (size := path.stat().st_size) > LARGEST_TEXT:
-        most = LARGEST_TEXT // 2**20
-        raise UserError(f"{path}: {size / 2**20:,.0f} MiB are more than a text of {most} MiB")
-
-
-def read_toml(path: Path) -> dict[str, Any]:
-    """The content of a TOML file.
-
-    Raises:
-        UserError: it is not TOML, or holds what no program should have to read.
-    """
-    refuse_huge(path)
-    try:
-        return parse_toml(path.read_text(encoding="utf-8-sig"))
-    except (ValueError, RecursionError) as error:  # thousands of digits or brackets, too
-        reason = "nested too deeply" if isinstance(error, RecursionError) else str(error)
-        raise UserError(f"{path.name}: not valid TOML: {reason.partition(chr(10))[0]}") from None
 
 
 def shown(value: Any, most: int = 60) -> str:

@@ -8,7 +8,8 @@ from typing import TypeVar
 import typer
 
 from collapsebench.plan import registry
-from collapsebench.settings import UserError, build, did_you_mean, read_toml
+from collapsebench.plan.toml import read_toml
+from collapsebench.settings import UserError, build, did_you_mean
 
 FILE = "collapsebench.toml"
 

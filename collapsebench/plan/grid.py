@@ -14,14 +14,13 @@ from typing import Any
 
 from collapsebench.plan import document
 from collapsebench.plan.document import ScaleTable
+from collapsebench.plan.toml import parse_toml, read_toml
 from collapsebench.settings import (
     GROUPS,
     STAGES,
     UserError,
     ancestors,
     did_you_mean,
-    parse_toml,
-    read_toml,
     shown,
 )
 

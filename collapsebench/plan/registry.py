@@ -25,12 +25,12 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from collapsebench import extras
 from collapsebench.plan import userfile
+from collapsebench.plan.toml import refuse_huge
 from collapsebench.settings import (
     FLOORS,
     PAPER_METHODS,
     UserError,
     did_you_mean,
-    refuse_huge,
     shown,
 )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ import pytest
 import typer
 
 from collapsebench.cli import app, main
+from tests.report.made_up import MadeUp
 
 COMMANDS = typer.main.get_command(app)  # which typer otherwise builds anew at every call
 
@@ -50,3 +52,16 @@ def call(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capture
         return Ended(code if isinstance(code, int) else 0, *capsys.readouterr())
 
     return run
+
+
+@pytest.fixture(scope="session")
+def made_up(tmp_path_factory):
+    """The results of one method's jobs, which no test may change."""
+    results = tmp_path_factory.mktemp("made_up") / "results"
+    return MadeUp(results, stages=("train", "encode"), methods=("edvae",), points=2).write()
+
+
+@pytest.fixture
+def results(made_up, tmp_path):
+    """A copy of them in the test's folder."""
+    return shutil.copytree(made_up, tmp_path / "results")

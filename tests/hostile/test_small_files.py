@@ -13,7 +13,6 @@ from collapsebench.launch import launcher
 from collapsebench.plan.job import Job
 from collapsebench.results import claims, folder, grids, tables
 from collapsebench.settings import UserError
-from tests.report.made_up import MadeUp
 
 HERE = platform.node()
 CONTENTS = {
@@ -49,17 +48,6 @@ def put(path, content):
     shutil.rmtree(path, ignore_errors=True)
     path.unlink(missing_ok=True) if path.is_file() else None
     path.mkdir() if content is None else path.write_bytes(content)
-
-
-@pytest.fixture(scope="module")
-def made_up(tmp_path_factory):
-    results = tmp_path_factory.mktemp("made_up") / "results"
-    return MadeUp(results, stages=("train", "encode"), methods=("edvae",), points=2).write()
-
-
-@pytest.fixture
-def results(made_up, tmp_path):
-    return shutil.copytree(made_up, tmp_path / "results")
 
 
 @pytest.mark.parametrize("content", CONTENTS.values(), ids=CONTENTS)

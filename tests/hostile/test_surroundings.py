@@ -1,7 +1,6 @@
 """What surrounds the process: variables, streams, limits, a folder that is gone."""
 
 import os
-import shutil
 import subprocess
 import sys
 import warnings
@@ -13,7 +12,6 @@ from collapsebench.cli import streams
 from collapsebench.report import build
 from collapsebench.results import baselines, folder, grids
 from collapsebench.settings import UserError, regular
-from tests.report.made_up import MadeUp
 
 PROGRAM = f"{sys.executable} -m collapsebench"
 ENDS = {  # what is typed -> exit code, output, the line on standard error
@@ -24,17 +22,6 @@ ENDS = {  # what is typed -> exit code, output, the line on standard error
     "ulimit -v 2500000; {} plan -g demo": (2, "", "cannot be loaded: "),
     "{} status <&- >&- 2>&-": (2, "", ""),
 }
-
-
-@pytest.fixture(scope="module")
-def made_up(tmp_path_factory):
-    results = tmp_path_factory.mktemp("made_up") / "results"
-    return MadeUp(results, stages=("train", "encode"), methods=("edvae",), points=2).write()
-
-
-@pytest.fixture
-def results(made_up, tmp_path):
-    return shutil.copytree(made_up, tmp_path / "results")
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="/dev/full, and limits that are kept")
