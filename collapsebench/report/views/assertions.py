@@ -30,7 +30,7 @@ def build(data: ReportData) -> list[Table]:
     caption = (
         "Test split. A ratio is of geometric means, with an interval of the moderated test of all "
         f"tables; a share is a mean with a t-interval. Intervals are at {level} for all lines "
-        "together (Bonferroni). An assertion is supported if the whole interval agrees with it, "
+        "together (Bonferroni). A claim is supported if the whole interval agrees with it, "
         "contradicted if none of it does; what is shown to be the same within "
         f"{percent(stats.MARGIN, 0)} contradicts more and less. All codes: {percent(ALL_CODES, 0)} "
         f"of them; nearly all: {percent(NEARLY_ALL, 0)}; no growth: within a factor of {FLAT:g}."
