@@ -85,8 +85,11 @@ def in_cells(frame: pd.DataFrame, cells: Mapping[str, str]) -> pd.DataFrame:
 
 
 def first_rows(runs: pd.DataFrame) -> dict[str, dict[str, Any]]:
-    """job_id -> one of its rows of ``runs``; of a process that died without a word none tells."""
-    rows = runs.dropna(subset=["settings"]).drop_duplicates("job_id").to_dict("records")
+    """job_id -> one of its rows of ``runs``; of a process that died without a word none tells.
+
+    Rows that do not say all of ``COLUMNS`` are of no cell.
+    """
+    rows = runs.dropna(subset=["settings", *COLUMNS]).drop_duplicates("job_id").to_dict("records")
     return {row["job_id"]: {str(k): v for k, v in row.items()} for row in rows}
 
 
@@ -123,7 +126,8 @@ def labels(given: pd.Series[str], free: Iterable[str]) -> pd.Series[str]:
 
 def check(name: str, value: Any, where: str, found: Iterable[Mapping[str, Any]]) -> None:
     """Whether any job has this setting with this value."""
-    found = list(found)
+    if not (found := list(found)):
+        raise UserError(f"{where}: no run says what its settings are")
     values = {job[name] for job in found if name in job}
     if not values:
         group, dot, _ = name.partition(".")

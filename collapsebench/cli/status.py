@@ -15,7 +15,7 @@ from collapsebench.quantities import live
 from collapsebench.results import claims, tables
 from collapsebench.results.folder import LOG
 from collapsebench.results.status import find, status
-from collapsebench.settings import UserError, console, did_you_mean, regular
+from collapsebench.settings import UserError, console, did_you_mean, printable, regular
 
 WATCH_S = 1.0
 MOST_ROWS = 200  # of a printed table
@@ -109,6 +109,8 @@ def watch(results: Path, name: str | None) -> None:
 def print_log(results: Path, word: str, follow: bool) -> None:
     """Prints a job's log; with ``follow``, on and on while somebody works on it.
 
+    What is no text, like the colours of a user's own method, is printed escaped.
+
     Raises:
         UserError: no such job, or it was never started.
     """
@@ -120,7 +122,8 @@ def print_log(results: Path, word: str, follow: bool) -> None:
     with log:
         while True:
             running = claims.held(folder)
-            print(log.read(), end="", flush=True)
+            lines = log.read().expandtabs().split("\n")
+            print(*map(printable, lines), sep="\n", end="", flush=True)
             if not (follow and running):
                 return
             time.sleep(WATCH_S)

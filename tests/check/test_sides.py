@@ -121,3 +121,16 @@ def test_what_is_chosen_leaves_the_label(demo):
 def test_one_line_for_what_cannot_be_chosen(a, b, line):
     with pytest.raises(UserError, match=line):
         each((a, b), "demo", BASELINES)
+
+
+@pytest.mark.parametrize("column", ["method", "network", "dataset", "codebook_size", "code_dim"])
+def test_a_run_that_does_not_say_where_it_stands_is_of_no_cell(demo, column):
+    rows = [demo.metrics.copy(), demo.runs.copy()]
+    for frame in rows:
+        frame.loc[frame["seed"] == 42, column] = None
+    found = chosen(type(demo)("here", *rows, {}), "method=edvae", {"method": "edvae"}, {"method"})
+    assert set(found.runs["seed"]) == set(demo.runs["seed"]) - {42}
+    for frame in rows:
+        frame[column] = None
+    with pytest.raises(UserError, match="here: no run says what its settings are"):
+        chosen(type(demo)("here", *rows, {}), "method=edvae", {"method": "edvae"}, {"method"})

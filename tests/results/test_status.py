@@ -50,9 +50,9 @@ def test_watching_without_a_terminal_prints_each_job_and_ends(grid, capsys):
 
 def test_a_log_is_found_by_how_its_job_begins(grid, capsys):
     results, (first, second) = grid
-    (results / "jobs" / first.job_id / "log.txt").write_text("train begins\n")
+    (results / "jobs" / first.job_id / "log.txt").write_text("train begins\n\x1b[2J\ta\n")
     said.print_log(results, first.job_id[:6], follow=True)  # nobody works on it: ends
-    assert capsys.readouterr().out == "train begins\n"
+    assert capsys.readouterr().out == "train begins\n\\x1b[2J    a\n"
     with pytest.raises(UserError, match="was not started yet"):
         said.print_log(results, second.job_id, follow=False)
     with pytest.raises(UserError, match="no job begins with 'xyz'"):

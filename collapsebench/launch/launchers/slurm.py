@@ -11,6 +11,7 @@ import shutil
 import signal
 import subprocess
 import time
+import warnings
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -28,7 +29,7 @@ from collapsebench.launch.tasks import FIRST, Task
 from collapsebench.plan import costs
 from collapsebench.plan.job import Job
 from collapsebench.results.folder import job_folder, last_said
-from collapsebench.settings import Count, Positive, UserError, printable, shown
+from collapsebench.settings import Count, Positive, UserError, few, printable, shown
 
 POLL_S = 5.0
 CLASSES_H = (1, 4, 12, 24, 48, 96)  # wall times an array may ask for
@@ -160,11 +161,15 @@ class Slurm(Launcher):
         return listed() & set(ids)
 
     def cancel(self, ids: Collection[str]) -> None:
-        """Takes array elements out of the queue, where there is one."""
+        """Takes array elements out of the queue; warns where it cannot be told."""
         known = sorted(queued_id for queued_id in ids if re.fullmatch(r"[\d_]+", queued_id))
-        if known:
-            with contextlib.suppress(OSError, subprocess.SubprocessError):
-                answer("scancel", "--quiet", *known)
+        if not known:
+            return
+        try:
+            answer("scancel", "--quiet", *known)
+        except (OSError, subprocess.SubprocessError) as error:
+            text = f"Slurm was not told to cancel {few(known)}, which may still begin ({error})"
+            warnings.warn(printable(text), stacklevel=2)
 
 
 class Work:
