@@ -24,6 +24,7 @@ from collapsebench.quantities import duration
 from collapsebench.results import grids, provenance
 from collapsebench.results.folder import CANCEL, LOG, job_folder, log_tail
 from collapsebench.results.tables import FAILED
+from collapsebench.settings import UserError
 
 
 def run(choice: plans.Choice, results: Path, options: Options, argv: Sequence[str]) -> int:
@@ -52,6 +53,8 @@ def run(choice: plans.Choice, results: Path, options: Options, argv: Sequence[st
     inputs.refuse_unusable([task.job for task in todo], order.data_root)
     for mistake in trial.mistakes([task.job for task in todo]):
         print(f"collapsebench: {mistake}", file=sys.stderr, flush=True)
+    if said := outside(grid.name, jobs, results):
+        print(f"collapsebench: {said}", file=sys.stderr, flush=True)
     grids.write(results, record(grid, jobs, argv))
     if options.debug:
         return in_this_process(todo, results, order)
@@ -71,6 +74,21 @@ def carry_out(
     began = time.monotonic()
     statuses = launchers.find(options.launcher, results).run(title, todo, options)
     return summary(title, jobs, results, statuses, time.monotonic() - began)
+
+
+def outside(name: str, jobs: Sequence[Job], results: Path) -> str:
+    """What becomes of results of the grid's last run that these jobs leave out; "" without any."""
+    try:
+        before = grids.read(results, name)["jobs"]
+    except UserError:  # there was none, or its record is damaged
+        return ""
+    others = {job["job_id"] for job in before} - {job.job_id for job in jobs}
+    if not (left := {key[0] for key in finished(results, others)}):
+        return ""
+    return (
+        f"jobs that were run as {name} before and are not in this run: {len(left)}; their rows "
+        "stay, and a report of all is of a run that asks for all at once"
+    )
 
 
 def ask(plan: plans.Plan) -> bool:

@@ -12,7 +12,9 @@ from collapsebench.author.lint import isolated
 from collapsebench.author.lint.findings import Findings
 from collapsebench.cli import main
 from collapsebench.job import apart
+from collapsebench.launch import start
 from collapsebench.launch.launchers import local
+from collapsebench.plan.job import Job
 from collapsebench.results import tables
 from tests.conftest import tiny_grid
 from tests.launch.jobs_at_work import CONTEXT, spawn
@@ -70,6 +72,11 @@ def test_a_grid_runs_once_and_then_has_nothing_to_do(call, tmp_path):
 
     status = json.loads(call("status", "--json").stdout)
     assert [(row["status"], row["stages_done"]) for row in status] == [("done", 2)]
+
+    results, own = tmp_path / "results", Job.load(tmp_path / "results/jobs" / status[0]["job_id"])
+    assert "as tiny before and are not in this run: 1;" in start.outside("tiny", [], results)
+    assert start.outside("tiny", [own], results) == start.outside("other", [], results) == ""
+
     assert call("export", "metrics", "-o", "all.csv").returncode == 0
     assert (tmp_path / "all.csv").read_text().startswith("schema_version,job_id")
 

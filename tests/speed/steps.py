@@ -1,4 +1,4 @@
-"""Whole training steps of every method at scale `cpu`: one thread, one network, as grid `collapse` has it.
+"""Whole training steps of every method at scale `cpu`, as grid `collapse` has them: one thread.
 
 Beside the trainer stands a plain eager loop of the official recipe. Each measurement is a process
 of its own and takes the mean of its steps, by processor time: some methods do not work in each.
@@ -30,7 +30,7 @@ TARGETS = {"edvae": 2.5}  # every other method 1
 
 
 def rows() -> list[dict[str, Any]]:
-    """Per method: milliseconds of a step, times as fast as the plain loop, minutes of a training."""
+    """Per method: ms of a step, times as fast as the plain loop, minutes of a training."""
     return [row for name in methods() for row in measure(name)]
 
 
