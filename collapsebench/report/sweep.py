@@ -25,9 +25,10 @@ from collapsebench.report.multiples import Panel
 from collapsebench.report.rows import Comparison, TableRow
 
 BAND = (
-    "line: mean over seeds; band: 95 % t-interval of logarithms, of logits where shares are drawn; "
-    "hollow: a seed collapsed"
+    "line: mean over seeds; band: 95 % t-interval of logarithms, of logits where shares are drawn, "
+    "of two seeds only their range; hollow: a seed collapsed"
 )
+FEWEST = 3  # seeds of an interval that is drawn: of two it is 12.7 standard errors wide each way
 SCALES = {  # on which values are tested: there, and back
     "log": (np.log, np.exp),
     "logit": (special.logit, special.expit),
@@ -131,11 +132,11 @@ def _words(quantity: Quantity, values: Sequence[float]) -> str:
 def interval(values: Sequence[float], scale: str) -> tuple[float, float]:
     """The 95 % t-interval of the mean on a scale of ``SCALES``, back in the values' own unit.
 
-    The value itself where there is only one. A share of exactly 0 or 1 has no logit: with one, the
+    Of fewer values than ``FEWEST`` their range. A share of exactly 0 or 1 has no logit: with one, the
     plain interval as far as it lies in [0, 1].
     """
-    if len(values) < 2:
-        return values[0], values[0]
+    if len(values) < FEWEST:
+        return min(values), max(values)
     there, back = SCALES[scale]
     with np.errstate(divide="ignore"):
         moved = there(np.asarray(values, np.float64))

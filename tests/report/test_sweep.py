@@ -49,9 +49,14 @@ def test_an_interval_of_shares_is_of_their_logits_and_stays_within_them():
 
 @pytest.mark.parametrize(
     ("values", "found"),
-    [([0.3], (0.3, 0.3)), ([1.0, 1.0], (1.0, 1.0)), ([1.0, 0.9], (0.95 - 0.05 * 12.7062, 1.0))],
+    [([1.0, 1.0, 1.0], (1.0, 1.0)), ([1.0, 0.9, 0.8], (0.9 - 0.1 / 3**0.5 * 4.3027, 1.0))],
 )
 def test_an_interval_without_a_logit_is_cut(values, found):
+    assert interval(values, "logit") == pytest.approx(found, abs=1e-4)
+
+
+@pytest.mark.parametrize(("values", "found"), [([0.3], (0.3, 0.3)), ([0.9, 0.2], (0.2, 0.9))])
+def test_fewer_than_three_seeds_show_their_range(values, found):
     assert interval(values, "logit") == pytest.approx(found, abs=1e-4)
 
 
