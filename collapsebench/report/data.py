@@ -117,13 +117,19 @@ class ReportData(GridRows):
 
     @cached_property
     def focus(self) -> list[Comparison]:
-        """One comparison per dataset: of the paper's codebook, then of most methods measured."""
+        """One comparison per dataset: of the paper's codebook, then of most methods measured.
+
+        Of equals it is the one that trains longest.
+        """
         methods = Counter(comparison for _, comparison in self.groups)
+        first = {comparison: group.first for (_, comparison), group in self.groups.items()}
         measured = Counter(key[1] for key, group in self.groups.items() if group.count("done"))
 
-        def rank(comparison: Comparison) -> tuple[bool, int, int]:
+        def rank(comparison: Comparison) -> tuple[bool, int, int, int]:
             size = comparison.codebook_size, comparison.code_dim
-            return size == PAPER_CODEBOOK, measured[comparison], methods[comparison]
+            counts = measured[comparison], methods[comparison]
+            length = first[comparison].setting("train", "steps")
+            return size == PAPER_CODEBOOK, *counts, length if isinstance(length, int) else 0
 
         datasets = dict.fromkeys(comparison.dataset for comparison in self.comparisons)
         return [max((c for c in self.comparisons if c.dataset == d), key=rank) for d in datasets]

@@ -132,8 +132,8 @@ def _words(quantity: Quantity, values: Sequence[float]) -> str:
 def interval(values: Sequence[float], scale: str) -> tuple[float, float]:
     """The 95 % t-interval of the mean on a scale of ``SCALES``, back in the values' own unit.
 
-    Of fewer values than ``FEWEST`` their range. A share of exactly 0 or 1 has no logit: with one, the
-    plain interval as far as it lies in [0, 1].
+    Of fewer values than ``FEWEST`` their range. A share of exactly 0 or 1 has no logit: with one,
+    the plain interval as far as it lies in [0, 1].
     """
     if len(values) < FEWEST:
         return min(values), max(values)
