@@ -19,7 +19,7 @@ from collapsebench.report.assertions import (
 from collapsebench.report.data import ReportData
 from collapsebench.report.views import assertions as view
 from collapsebench.stats import CANT_TELL
-from tests.report.made_up import MadeUp
+from tests.report.made_up import MadeUp, of_lengths
 
 
 def assertion(least=0.0, most=math.inf, **names):
@@ -143,3 +143,15 @@ def test_the_table_says_verdict_and_print_side_by_side(tmp_path):
     assert (
         view.build(ReportData("demo", MadeUp(tmp_path / "none", methods=("dvae",)).write())) == []
     )
+
+
+def test_cells_of_one_size_in_several_places_say_where_they_are(tmp_path):
+    of_lengths(tmp_path, 600, 1200, methods=("cvq_vae", "fsq"))
+    (table,) = view.build(ReportData("demo", tmp_path))
+    cells = [row.cells[-1].main for row in table.rows]
+    assert cells == [
+        "CVQ-VAE 64\u00a0×\u00a08 (digits, 600 steps)",
+        "CVQ-VAE 64\u00a0×\u00a08 (digits, 1200 steps)",
+        "FSQ 64\u00a0×\u00a03 (digits, 600 steps)",
+        "FSQ 64\u00a0×\u00a03 (digits, 1200 steps)",
+    ]

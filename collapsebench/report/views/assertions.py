@@ -62,8 +62,12 @@ def _cells(data: ReportData, one: Judged) -> list[Cell]:
 
 
 def _name(data: ReportData, group: Group) -> str:
-    size = f"{group.first.codebook_size}\u00a0×\u00a0{group.code_dim}"
-    return f"{data.variant(group.first).label} {size}"
+    """Method and sizes; where others of these sizes are measured elsewhere, where this one is."""
+    here, job = data.comparison(group.first), group.first
+    name = f"{data.variant(job).label} {job.codebook_size}\u00a0×\u00a0{job.code_dim}"
+    sizes = [(c.codebook_size, c.code_dim) for c in data.comparisons]
+    alone = sizes.count((here.codebook_size, here.code_dim)) == 1
+    return name if alone else f"{name} ({here.label})"
 
 
 def _seeds(one: Judged, group: Group) -> str:
