@@ -11,7 +11,7 @@ demo: $(INSTALLED)  ## six methods on built-in data, then the report
 	$(BIN)/collapsebench report --grid demo
 
 test: $(INSTALLED)  ## the default tests
-	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+	$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
 
 test-slow: $(INSTALLED)  ## the tests that take minutes
 	$(BIN)/python -m pytest -m slow
@@ -32,7 +32,7 @@ fix: $(INSTALLED)  ## what can be mended by itself
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-sample: $(INSTALLED)  ## the pages of reports/sample and README's figure, from frozen rows
+sample: $(INSTALLED)  ## the pages and figures of reports/sample, from frozen rows
 	$(BIN)/python -m tests.sample
 
 docs: $(INSTALLED)  ## the site, in build/site

@@ -1,4 +1,4 @@
-"""``python -m tests.sample``: the pages of reports/sample and README's figure, from frozen rows."""
+"""``python -m tests.sample``: the pages and figures of reports/sample, from frozen rows."""
 
 import shutil
 import tempfile
@@ -9,7 +9,7 @@ import matplotlib
 from collapsebench import report
 from collapsebench.report.data import ReportData
 from collapsebench.report.style import apply_style
-from collapsebench.report.views import who_collapses
+from collapsebench.report.views import length, who_collapses
 
 ROOT = Path(__file__).parent.parent
 FOLDER = ROOT / "reports" / "sample"
@@ -19,6 +19,10 @@ PAGES = {  # file -> grid and tag of its rows
     "cifar10_5k_short.html": ("tables", "cifar10_5k_short"),
 }
 TABLE = "table1.md"  # of the first page
+FIGURES = {  # file -> its view, and grid and tag of its rows
+    "who_collapses.png": (who_collapses, *PAGES["collapse.html"]),
+    "length.png": (length, "length", "cifar10_5k_length"),
+}
 
 
 def rows(tag):
@@ -38,13 +42,13 @@ def write(folder):
 
 
 def draw(folder):
-    """README's figure, as a file for web pages."""
-    grid, tag = PAGES["collapse.html"]
-    with matplotlib.rc_context(), tempfile.TemporaryDirectory() as drawn:
-        apply_style()
-        (figure,) = who_collapses.build(ReportData(grid, rows(tag)))
-        figure.save(Path(drawn))
-        shutil.copy(Path(drawn) / f"{figure.name}.png", folder / "who_collapses.png")
+    """The figures of README and findings, as files for web pages."""
+    for name, (view, grid, tag) in FIGURES.items():
+        with matplotlib.rc_context(), tempfile.TemporaryDirectory() as drawn:
+            apply_style()
+            (figure,) = view.build(ReportData(grid, rows(tag)))
+            figure.save(Path(drawn))
+            shutil.copy(Path(drawn) / f"{figure.name}.png", folder / name)
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ from typer.testing import CliRunner
 
 from collapsebench.check import order
 from collapsebench.cli import app
+from collapsebench.results import baselines
 from collapsebench.settings import UserError
 from tests.report.made_up import MadeUp
 
@@ -70,3 +71,11 @@ def test_the_command_prints_and_writes_json(tmp_path):
 def test_what_has_no_order_is_one_line(words, line):
     with pytest.raises(UserError, match=line):
         order.compare(words, "demo")
+
+
+def test_findings_quote_what_the_frozen_rows_say():
+    rows = baselines.find("cifar10_5k_length")
+    words = [f"train.steps={steps}" for steps in (8000, 16000, 32000)]
+    said = order.text(order.compare(words, "cifar10_5k_length", rows.parent))
+    findings = rows.parent.parent / "docs" / "findings.md"
+    assert said in findings.read_text(encoding="utf-8")
