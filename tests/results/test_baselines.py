@@ -94,3 +94,10 @@ def test_every_shipped_tag_is_whole():
     assert "ci" in found
     for tag, folder in found.items():
         assert baselines.manifest(folder)["tag"] == tag
+
+
+@pytest.mark.parametrize("tag", baselines.tags())
+def test_the_commands_of_a_shipped_tag_name_no_place_of_one_machine(tag):
+    content = baselines.described(baselines.find(tag))
+    assert content["commands"]
+    assert not [command for command in content["commands"] if " /" in command or "=/" in command]
