@@ -34,6 +34,7 @@ SCHEMA_VERSION = 1  # not raised by a column without which rows still say what t
 SUFFIX = ".parquet"
 COMPACTED = "compacted-"  # begins the name of a file that holds the rows of many
 MAX_NAME = 200  # characters of a file's name that the name of its draft repeats
+TRIES = 3  # to write a file whose draft somebody tidied away
 
 FINAL = ("done", "diverged", "incompatible")  # results; every other status runs again
 FAILED = ("error", "timeout", "out_of_memory", "cancelled")
@@ -154,11 +155,20 @@ def replace_atomically(
     """Writes beside ``path``, syncs, reads back with ``check``, then renames over it.
 
     The file may be read and written by whom the umask says, whatever its writer thinks of that.
+    It is written again where the draft is gone before the end: whoever begins a job removes what
+    killed processes left half-written, and cannot tell it from what another run writes just then.
 
     Raises:
         OSError: a full disk, an unwritable folder, or a device or pipe at ``path``, which is then
             as it was.
     """
+    for _ in range(TRIES - 1):
+        with contextlib.suppress(FileNotFoundError):
+            return _replace(path, write, check)
+    return _replace(path, write, check)
+
+
+def _replace(path: Path, write: Callable[[Path], Any], check: Callable[[Path], Any]) -> None:
     regular(path).parent.mkdir(parents=True, exist_ok=True)
     temporary = path.parent / f".{path.name[:MAX_NAME]}.{uuid.uuid4().hex[:8]}.tmp"
     try:

@@ -33,7 +33,8 @@ def test_two_runs_on_one_folder_share_the_work(begin, tmp_path):
     assert [run.returncode for run in runs] == [0, 0], said
     assert all("tiny: 2 of 2 jobs complete" in text for text in said)
     rows = tables.read(tmp_path / "results", "runs")
-    assert sorted(rows["stage"]) == ["encode", "encode", "train", "train"]  # none trained twice
+    ended = sorted(zip(rows["stage"], rows["status"], rows["message"], strict=True))
+    assert ended == [("encode", "done", "")] * 2 + [("train", "done", "")] * 2  # none twice
     assert_committed_once(tmp_path / "results")
 
 
