@@ -83,7 +83,7 @@ def edvae(quantizer: EdVAE, z_e: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """A relaxed categorical of the Dirichlet's mean, and the Dirichlet's divergence from flat."""
     alpha = z_e.permute(0, 2, 3, 1).clamp(max=quantizer.settings.clamp).exp() + 1
     probabilities = alpha / alpha.sum(-1, keepdim=True)
-    y = RelaxedOneHotCategorical(float(quantizer.temperature), probabilities).rsample()
+    y = RelaxedOneHotCategorical(quantizer.temperature, probabilities).rsample()
     kl = kl_divergence(Dirichlet(alpha), Dirichlet(torch.ones_like(alpha))).mean()
     z_q = torch.einsum("bhwk,kd->bdhw", y, quantizer.codebook)
     return z_q, float(quantizer.beta) * kl, y.argmax(-1)

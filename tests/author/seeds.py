@@ -29,7 +29,7 @@ def said(request: LintRequest, seeds: tuple[int, ...]) -> list[tuple[str, str]]:
     """(check, verdict) of what lint finds with these seeds, but for notes and what is right."""
     subject = sources.named(request)
     subject.seeds = seeds
-    findings = []
+    findings: list[tuple[str, str]] = []
     with torch.random.fork_rng(devices=[]):
         for check in in_order():
             if check.name == "two_processes" or (subject.does_not_run and findings):

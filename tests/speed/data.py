@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 
 from collapsebench.datasets.patches import Patches
-from collapsebench.job.train import Batches, pixels
+from collapsebench.job.train import Batches
 from collapsebench.settings import Data
 
 BATCH = 128
@@ -33,10 +33,11 @@ def rows() -> list[dict[str, str | float]]:
 
 def _images_per_second(root: Path, device: torch.device) -> float:
     start, step = time.perf_counter(), 0
-    train = torch.from_numpy(Patches().load(Data(), root).train).to(device)
+    items = Patches().load(Data(), root)
+    train = torch.from_numpy(items.train).to(device)
     batches = Batches(len(train), BATCH, 0, device)
     while time.perf_counter() - start < SECONDS:
-        pixels(train, batches.batch(step))
+        items.form.batch(train[batches.batch(step)])
         step += 1
     if device.type == "cuda":
         torch.cuda.synchronize()
