@@ -155,3 +155,12 @@ def test_cells_of_one_size_in_several_places_say_where_they_are(tmp_path):
         "FSQ 64\u00a0×\u00a03 (digits, 600 steps)",
         "FSQ 64\u00a0×\u00a03 (digits, 1200 steps)",
     ]
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [(0.0, "< 0.01"), (0.01, "0.01"), (1.234, "1.23"), (1000, "1000.00"), (1e12, "> 1000"),
+     (math.inf, "> 1000")],
+)  # fmt: skip
+def test_what_says_nothing_of_a_ratio_is_not_printed_to_the_last_digit(value, said):
+    assert view.ratio(value) == said

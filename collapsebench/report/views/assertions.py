@@ -18,6 +18,8 @@ title = "What these rows say of each"
 section = sections.CLAIMS
 place = 60
 
+SMALLEST, LARGEST = 0.01, 1000  # ratios that are printed; what lies beyond says no more
+
 COLUMNS = ("verdict", "measured", "interval", "seeds", "in print", "who says so", "cells")
 
 
@@ -91,7 +93,14 @@ def _interval(one: Judged) -> str:
     if math.isnan(one.low):
         return "–"
     if one.b:
-        return f"× {one.low:.2f} … {one.high:.2f}".replace("inf", "∞")
+        return f"× {ratio(one.low)} … {ratio(one.high)}"
     quantity = of(one.assertion.quantity)
     low, high = quantity.printed([one.low, one.high])
     return f"{low:.{quantity.decimals}f} … {high:.{quantity.decimals}f}"
+
+
+def ratio(value: float) -> str:
+    """An end of a ratio's interval: with two seeds it may be as good as none."""
+    if value < SMALLEST:
+        return f"< {SMALLEST:g}"
+    return f"> {LARGEST:g}" if value > LARGEST else f"{value:.2f}"
