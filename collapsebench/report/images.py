@@ -79,7 +79,8 @@ def lay_out(rows: list[tuple[str, np.ndarray]]) -> Drawing:
     ax.grid(False)
     ax.spines[:].set_visible(False)
     ax.set_xticks([])
-    names = [style.short(label) for label, _ in rows]
+    labels = [label for label, _ in rows]
+    names = [style.short(label, beside=labels) for label in labels]
     ax.set_yticks([i * step + side / 2 for i in range(len(rows))], names)
     ax.tick_params(length=0)
     return canvas

@@ -143,6 +143,7 @@ def _name_cell(ax: Axes, heading: str, panel: Panel, i: int, columns: int) -> No
 def _finish(axes: Sequence[Axes], panel: Panel) -> None:
     """Each group's lines grey behind the others, equal limits, and names."""
     lines = {ax: list(_lines(ax)) for ax in axes}
+    labels = [str(line.get_label()) for own in lines.values() for line in own]
     for ax in axes:
         for other in axes:
             for line in lines[other] if other is not ax else ():
@@ -151,7 +152,7 @@ def _finish(axes: Sequence[Axes], panel: Panel) -> None:
     limits = np.array([ax.get_ylim() for ax in axes])
     for ax in axes:
         ax.set_ylim(limits[:, 0].min(), limits[:, 1].max())
-        _name_lines(ax, lines[ax], panel.ends)
+        _name_lines(ax, lines[ax], panel.ends, labels)
 
 
 def _lines(ax: Axes) -> Iterator[Line2D]:
@@ -161,14 +162,17 @@ def _lines(ax: Axes) -> Iterator[Line2D]:
             yield line
 
 
-def _name_lines(ax: Axes, lines: Sequence[Line2D], ends: bool) -> None:
-    """Names right of the panel; how high is known when the panels have their places."""
+def _name_lines(ax: Axes, lines: Sequence[Line2D], ends: bool, labels: Sequence[str]) -> None:
+    """Names right of the panel, each told apart from all ``labels``.
+
+    How high they stand is known when the panels have their places.
+    """
     names = []
     for line in lines:
         label = str(line.get_label())
         name = ax.annotate(
-            style.short(label), (1, 0.5), (NAME, 0), "axes fraction", "offset points",
-            size=NAME_SIZE, va="center",
+            style.short(label, beside=labels),
+            (1, 0.5), (NAME, 0), "axes fraction", "offset points", size=NAME_SIZE, va="center",
         )  # fmt: skip
         name.set_gid(f"legend:{style.slug(label)}")
         names.append(name)

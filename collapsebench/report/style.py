@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
 import matplotlib
@@ -204,7 +204,7 @@ def entries_of(axes: Iterable[Axes]) -> dict[str, Any]:
 
 def legend_of(canvas: Drawing, entries: Mapping[str, Any]) -> None:
     """A legend of these entries above all panels."""
-    names = [short(label) for label in entries]
+    names = [short(label, beside=entries) for label in entries]
     entry = 0.42 + 0.053 * max(map(len, names))  # inches: a handle and the longest name
     columns = max(1, min(len(entries), int(canvas.get_figwidth() / entry)))
     canvas.set_figheight(canvas.get_figheight() + 0.16 * math.ceil(len(entries) / columns))
@@ -264,12 +264,23 @@ def count(value: float, _: Any = None) -> str:
     return f"{value / 1000:g}k" if abs(value) >= 1000 else f"{value:g}"
 
 
-def short(label: str, most: int = LONGEST) -> str:
-    """A label as figures write it: without its middle if it is long, since settings stand last."""
-    if len(label) <= most:
-        return label
-    end = (most - 1) // 2
-    return f"{label[: most - 1 - end]}…{label[-end:]}"
+def short(label: str, most: int = LONGEST, beside: Collection[str] = ()) -> str:
+    """A label as figures write it: without its middle if it is long, since settings stand last.
+
+    Of those ``beside`` it that would be written alike, each loses what stands later, or less of it.
+    """
+    others = set(beside) - {label}
+    for length in range(most, len(label)):
+        for end in range((length - 1) // 2, 0, -1):
+            name = _cut(label, length, end)
+            if name not in (_cut(other, length, end) for other in others):
+                return name
+    return label
+
+
+def _cut(label: str, most: int, end: int) -> str:
+    """Its beginning and so many characters of its end, if it has more than ``most``."""
+    return label if len(label) <= most else f"{label[: most - 1 - end]}…{label[-end:]}"
 
 
 def slug(text: str) -> str:

@@ -76,3 +76,24 @@ def test_a_long_label_keeps_both_ends():
     label = "A method with a name of many words weight=0.25"
     assert style.short(label) == "A method with a…ds weight=0.25"
     assert style.short(label, 11) == "A met…=0.25"
+
+
+def test_labels_that_would_be_written_alike_keep_what_tells_them_apart():
+    labels = [
+        "Rotation trick codebook=gradient",
+        "Rotation trick estimator=straight_through codebook=gradient",
+        "VQ-VAE",
+    ]
+    assert {style.short(label) for label in labels} == {"Rotation trick …ebook=gradient", "VQ-VAE"}
+    assert [style.short(label, beside=labels) for label in labels] == [
+        "Rotation trick c…book=gradient",
+        "Rotation trick e…book=gradient",
+        "VQ-VAE",
+    ]
+    alike = [f"a method of many words x={x} and further settings y=2" for x in (1, 2)]
+    assert [style.short(label, beside=alike) for label in alike] == [
+        "a method of many words x=1…y=2",
+        "a method of many words x=2…y=2",
+    ]
+    apart = ["x" * 30 + "1" + "y" * 30, "x" * 30 + "2" + "y" * 30]
+    assert len({style.short(label, beside=apart) for label in apart}) == 2

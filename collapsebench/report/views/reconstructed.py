@@ -73,12 +73,13 @@ def _projections(shown: Shown) -> Drawing:
     middle = originals.mean(axis=0)
     axes_of_most = np.linalg.svd(originals - middle, full_matrices=False)[2][:2]
     rows = -(-len(shown) // ACROSS)
+    labels = [variant.label for variant, _ in shown]
     drawing, axes = style.panels(rows, ACROSS, 1.7)
     for ax, (variant, items) in zip(axes.flat, shown, strict=False):
         x, y = _plane(items[0] - middle, axes_of_most), _plane(items[1] - middle, axes_of_most)
         ax.plot(*x, ls="", marker=".", ms=POINT, mew=0, color=style.QUIET, alpha=0.6)
         _add(ax, variant, *y, ls="", marker="o", ms=POINT, mew=0)
-        ax.set_title(style.short(variant.label))
+        ax.set_title(style.short(variant.label, beside=labels))
     for ax in axes.flat[len(shown) :]:
         ax.remove()
     return drawing
@@ -93,6 +94,7 @@ def _plane(vectors: np.ndarray, axes_of_most: np.ndarray) -> np.ndarray:
 
 def _curves(shown: Shown) -> Drawing:
     count = shown[0][1].shape[1]
+    labels = [variant.label for variant, _ in shown]
     feature = int(shown[0][1][0].var(axis=(0, 1)).argmax())
     drawing, axes = style.panels(len(shown), count, 0.8)
     for i, (row, (variant, items)) in enumerate(zip(axes, shown, strict=True), 1):
@@ -100,7 +102,9 @@ def _curves(shown: Shown) -> Drawing:
             ax.plot(original, color=style.QUIET, lw=1)
             _add(ax, variant, np.arange(len(decoded)), decoded, lw=1)
             ax.tick_params(labelbottom=i == len(shown))
-        row[0].set_ylabel(style.short(variant.label), rotation=0, ha="right", va="center")
+        row[0].set_ylabel(
+            style.short(variant.label, beside=labels), rotation=0, ha="right", va="center"
+        )
     return drawing
 
 

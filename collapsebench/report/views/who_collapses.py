@@ -43,7 +43,8 @@ def _figure(data: ReportData, comparison: Comparison, number: int) -> Figure | N
     ceiling = data.ceiling(comparison, EVEN.name, "test") or 1.0
     even.axvline(EVEN.factor * ceiling, color=style.INK, lw=1, ls="--", label="even use")
     even.set_xlim(0, style.SHARES[1])
-    names = [style.short(data.row_label(variant, [comparison])) for variant, _ in cells]
+    labels = [data.row_label(variant, [comparison]) for variant, _ in cells]
+    names = [style.short(label, beside=labels) for label in labels]
     even.set_yticks(range(len(cells)), names)
     error.set_yticks(range(len(cells)), [""] * len(cells))
     caption = (
