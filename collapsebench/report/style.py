@@ -267,7 +267,8 @@ def count(value: float, _: Any = None) -> str:
 def short(label: str, most: int = LONGEST, beside: Collection[str] = ()) -> str:
     """A label as figures write it: without its middle if it is long, since settings stand last.
 
-    Of those ``beside`` it that would be written alike, each loses what stands later, or less of it.
+    Where one of those ``beside`` it would be written alike, more of its beginning stays and less of
+    its end, then more of both, until none is.
     """
     others = set(beside) - {label}
     for length in range(most, len(label)):
