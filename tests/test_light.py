@@ -22,7 +22,7 @@ import collapsebench
 from collapsebench import extras
 from collapsebench.plan import resolve
 from collapsebench.plan.grid import Point
-from collapsebench.results import tables
+from collapsebench.results import disk
 from tests.conftest import FEW, TINY
 
 PACKAGE = Path(collapsebench.__file__).parent
@@ -143,9 +143,9 @@ def folder(tmp_path_factory):
 def fail(results):
     """A results folder with one job that failed."""
     job = resolve.resolve(Point("vq_vae", "", FEW, 16, 4, 1, TINY), ("train",), "demo", results)
-    tables.write_json(results / "grids" / "g.json", {"jobs": [dataclasses.asdict(job)]})
+    disk.write_json(results / "grids" / "g.json", {"jobs": [dataclasses.asdict(job)]})
     said = {"stage": "train", "status": "error", "message": "broke"}
-    tables.write_json(job.queue(results) / "status.json", said)
+    disk.write_json(job.queue(results) / "status.json", said)
 
 
 def call(folder, *arguments):

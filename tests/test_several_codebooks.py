@@ -24,7 +24,7 @@ from collapsebench.plan import registry, resolve
 from collapsebench.plan.grid import Point
 from collapsebench.report.data import ReportData
 from collapsebench.report.views import codebook_table, each_codebook, rank_frequency, table1
-from collapsebench.results import provenance, status, tables
+from collapsebench.results import disk, provenance, status, tables
 from tests.conftest import FEW, TINY, tiny_grid
 from tests.report.made_up import MadeUp
 
@@ -210,7 +210,7 @@ def test_while_it_trains_the_worst_codebook_shows(place):
 def test_status_shows_the_worst_codebook_of_a_running_job(place, tmp_path, data_root, workspace):
     point = Point(str(place / "dead_last.py"), "", FEW, SIZE, 4, 1, TINY | {"train.steps": 4})
     job = resolve.resolve(point, ("train",), "demo", data_root)
-    tables.write_json(tmp_path / "grids" / "g.json", {"jobs": [asdict(job)]})
+    disk.write_json(tmp_path / "grids" / "g.json", {"jobs": [asdict(job)]})
     work, seen = workspace(job, tmp_path), []
 
     def look():  # before each step
@@ -302,7 +302,7 @@ def test_methods_of_as_many_bits_stand_beside(tmp_path):
     first = json.loads(path.read_text())
     MadeUp(tmp_path, methods=("sq_vae",), sizes=sizes, stages=("train", "encode")).write()
     second = json.loads(path.read_text())
-    tables.write_json(path, first | {"jobs": first["jobs"] + second["jobs"]})
+    disk.write_json(path, first | {"jobs": first["jobs"] + second["jobs"]})
     (table,) = each_codebook.build(ReportData("demo", tmp_path))
     shown = [(row.label, str(row.cells[0].main), str(row.cells[2].main)) for row in table.rows]
     assert sorted(shown) == [("EdVAE", "8 × 4", "6.0"), ("SQ-VAE", "64 × 4", "6.0")]

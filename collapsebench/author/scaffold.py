@@ -6,7 +6,7 @@ import keyword
 from pathlib import Path
 
 from collapsebench.plan import registry
-from collapsebench.results import tables
+from collapsebench.results import disk
 from collapsebench.settings import UserError
 
 TEMPLATE = '''"""{label}: one clause that says the idea.
@@ -74,7 +74,7 @@ def new_method(name: str, folder: Path) -> Path:
         raise UserError(f"{path} exists; nothing was written")
     label = name.replace("_", " ").title().replace("Vq", "VQ").replace("Vae", "VAE")
     text = TEMPLATE.format(label=label, cls=label.replace(" ", "").replace("-", ""))
-    tables.replace_atomically(path, lambda p: p.write_text(text, encoding="utf-8"), Path.read_bytes)
+    disk.replace_atomically(path, lambda p: p.write_text(text, encoding="utf-8"), Path.read_bytes)
     return path
 
 

@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from collapsebench.check import rows, select
-from collapsebench.results import baselines, grids, tables
+from collapsebench.results import baselines, disk, grids, tables
 from collapsebench.results.folder import job_folder
 from collapsebench.results.runs import StageKey, last
 from collapsebench.settings import RECONSTRUCTIONS, SAMPLE_GRID, UserError
@@ -57,7 +57,7 @@ def freeze(tag: str, grid: str, results: Path, out: Path) -> Path:
                 write(fresh / name / f"{tag}.parquet", frame, tables.SCHEMAS[name])
         copy_images(written["jobs"], results, fresh)
         grids.write(fresh, written)  # `report -r` reads a tag, too
-        tables.write_json(fresh / baselines.MANIFEST, manifest(tag, written, frames, fresh))
+        disk.write_json(fresh / baselines.MANIFEST, manifest(tag, written, frames, fresh))
         put_in_place(fresh, folder)
     finally:
         shutil.rmtree(fresh, ignore_errors=True)
@@ -165,7 +165,7 @@ def write(path: Path, frame: pd.DataFrame, schema: pa.Schema) -> None:
     """One table as one compressed file."""
     table = pa.Table.from_pandas(frame, schema=schema, preserve_index=False)
     table = table.replace_schema_metadata(None)
-    tables.replace_atomically(
+    disk.replace_atomically(
         path, lambda p: pq.write_table(table, p, compression="zstd"), pq.read_table
     )
 
@@ -201,7 +201,7 @@ def manifest(tag: str, grid: Mapping[str, Any], frames: Tables, fresh: Path) -> 
         "hours": round(float(runs["wall_s"].sum()) / 3600, 3),
         "sensitivity": rows.sensitivity(frames["metrics"]),
         "files": {
-            path.relative_to(fresh).as_posix(): tables.sha256(path)
+            path.relative_to(fresh).as_posix(): disk.sha256(path)
             for path in sorted(fresh.rglob("*"))
             if path.is_file()
         },

@@ -19,7 +19,7 @@ from collapsebench.check.verdicts import (
     exit_code,
     overall,
 )
-from collapsebench.results import tables
+from collapsebench.results import disk
 
 COLOURS = {OK: "brightgreen", BETTER: "blue", UNSURE: "yellow", MISSING: "lightgrey", WORSE: "red"}
 GITHUB = {WORSE: "error", MISSING: "error", UNSURE: "warning", BETTER: "notice"}
@@ -85,7 +85,7 @@ def junit(findings: Sequence[Finding], path: Path) -> None:
         elif f.verdict == BETTER:
             ElementTree.SubElement(case, "system-out").text = f"{f.verdict}: {f.text}"
     document = ElementTree.ElementTree(suite)
-    tables.replace_atomically(
+    disk.replace_atomically(
         path, lambda p: document.write(p, "utf-8", xml_declaration=True), ElementTree.parse
     )
 
@@ -93,7 +93,7 @@ def junit(findings: Sequence[Finding], path: Path) -> None:
 def badge(findings: Sequence[Finding], path: Path) -> None:
     """A shields.io endpoint file."""
     verdict = overall(findings)
-    tables.write_json(
+    disk.write_json(
         path,
         {
             "schemaVersion": 1,

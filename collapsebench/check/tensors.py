@@ -21,7 +21,7 @@ from collapsebench.check.verdicts import MISSING, OK, WORSE, Finding
 from collapsebench.datasets import IMAGES
 from collapsebench.plan import registry
 from collapsebench.quantizer import Quantizer
-from collapsebench.results import tables
+from collapsebench.results import disk
 from collapsebench.settings import PAPER_STEPS
 
 FILE = "level0.npz"
@@ -244,4 +244,4 @@ def write(path: Path, records: Records) -> None:
         with temporary.open("wb") as file:
             np.savez_compressed(file, **arrays)  # type: ignore[arg-type]
 
-    tables.replace_atomically(path, save, read)
+    disk.replace_atomically(path, save, read)

@@ -26,7 +26,7 @@ from collapsebench.job import encode, train
 from collapsebench.job.model import DiscreteVAE, build
 from collapsebench.plan import registry
 from collapsebench.quantizer import Incompatible, Quantizer
-from collapsebench.results import tables
+from collapsebench.results import disk
 from collapsebench.settings import STAGES, Data, Prior, Train
 
 FILE = "trajectories.json"
@@ -198,7 +198,7 @@ def read(path: Path) -> dict[str, Record]:
 
 def write(path: Path, found: Records) -> None:
     """All records as JSON, atomically; numbers in full precision."""
-    tables.write_json(
+    disk.write_json(
         path,
         {
             name: {"implementation": record.implementation}

@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from collapsebench.quantities import live
-from collapsebench.results import claims, tables
+from collapsebench.results import claims, disk, tables
 from collapsebench.results.folder import LOG
 from collapsebench.results.status import find, status
 from collapsebench.settings import UserError, console, did_you_mean, printable, regular
@@ -147,5 +147,5 @@ def export(results: Path, table: str, out: Path) -> int:
         ".parquet": lambda p: frame.to_parquet(p, index=False),
         ".json": lambda p: frame.to_json(p, orient="records", date_format="iso"),
     }
-    tables.replace_atomically(out, writers[out.suffix], Path.stat)
+    disk.replace_atomically(out, writers[out.suffix], Path.stat)
     return len(frame)

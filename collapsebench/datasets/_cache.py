@@ -25,6 +25,7 @@ from typing import Any, Protocol
 import numpy as np
 from filelock import FileLock
 
+from collapsebench.results.disk import write_json
 from collapsebench.settings import SPLITS, UserError, console
 
 BLOCK = 1024  # items decoded between two writes: 48 MiB of images of 128 x 128
@@ -136,8 +137,6 @@ def verify(folder: Path) -> None:
 
 def hashed(noted: Path, state: str, content: Callable[[], str]) -> str:
     """The content hash of files in this state, which is noted in a file and not made twice."""
-    from collapsebench.results.tables import write_json
-
     try:
         known = json.loads(noted.read_text())
         if known["state"] == state:

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from collapsebench import __version__
-from collapsebench.results import tables
+from collapsebench.results import disk, tables
 from collapsebench.settings import UserError
 
 FILE = "croissant.json"
@@ -45,7 +45,7 @@ def write(results: Path, out: Path | None, by: str, license_: str) -> Path:
     path = out or results / FILE
     if path.suffix != ".json" or path.parent.resolve() != results.resolve():
         raise UserError(f"{path}: a description lies in its folder, like {results / FILE}")
-    tables.write_json(path, described(results, by, license_))
+    disk.write_json(path, described(results, by, license_))
     return path
 
 

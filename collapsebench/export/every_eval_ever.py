@@ -18,7 +18,7 @@ import pandas as pd
 
 from collapsebench import quantities
 from collapsebench.quantities import Quantity
-from collapsebench.results import tables
+from collapsebench.results import disk, tables
 from collapsebench.results.runs import last
 from collapsebench.settings import UserError
 
@@ -43,7 +43,7 @@ def write(results: Path, out: Path, by: str) -> int:
         facts = record["model_info"]["additional_details"]
         name = uuid.uuid5(uuid.NAMESPACE_URL, record["evaluation_id"])
         place = out / NAME / facts["method"] / facts["config_id"]
-        tables.write_json(place / f"{name}.json", record)
+        disk.write_json(place / f"{name}.json", record)
         written += 1
     if not written:
         raise UserError(f"no metrics of finished jobs in {results}")

@@ -20,7 +20,7 @@ from collapsebench.fidelity.weights import (
     read_weights,
 )
 from collapsebench.quantities import INCEPTION
-from collapsebench.results import tables
+from collapsebench.results import disk
 from collapsebench.settings import UserError, did_you_mean
 
 Progress = Callable[[int, int], None]  # images done, images in all
@@ -86,7 +86,7 @@ def load_extractor(
 
 
 def _inception(path: Path, allow_unverified: bool) -> Extractor:
-    digest = tables.sha256(path)
+    digest = disk.sha256(path)
     verified = digest == INCEPTION_SHA256
     if not verified and not allow_unverified:
         raise UserError(

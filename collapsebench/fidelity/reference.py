@@ -19,8 +19,8 @@ import numpy as np
 
 from collapsebench.fidelity.distances import Statistics, statistics
 from collapsebench.fidelity.extractors import Extractor
+from collapsebench.results.disk import replace_atomically
 from collapsebench.results.folder import clear
-from collapsebench.results.tables import replace_atomically
 from collapsebench.settings import digest
 
 Read = Callable[[np.ndarray], np.ndarray]  # images (N, H, W, 3) uint8 -> features (N, F)

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import torch
 
-from collapsebench.results import tables
+from collapsebench.results import disk
 from collapsebench.settings import UserError
 
 NAME = "weights-inception-2015-12-05-6726825d.pth"
@@ -84,7 +84,7 @@ def download_inception(target: Path) -> Path:
         UserError: no connection, or another file than the published one arrived.
     """
     try:
-        tables.replace_atomically(target, _fetch, _verify)
+        disk.replace_atomically(target, _fetch, _verify)
     except OSError as error:
         raise UserError(f"could not fetch {URL_INCEPTION_V3}: {_first_line(error)}") from None
     return target
@@ -95,7 +95,7 @@ def _fetch(path: Path) -> None:
 
 
 def _verify(path: Path) -> None:
-    if (digest := tables.sha256(path)) != INCEPTION_SHA256:
+    if (digest := disk.sha256(path)) != INCEPTION_SHA256:
         raise OSError(f"what arrived has SHA-256 {digest[:12]}..., not {INCEPTION_SHA256[:12]}...")
 
 

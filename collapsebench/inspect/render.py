@@ -16,7 +16,7 @@ from rich.table import Table
 from collapsebench import __version__, metrics
 from collapsebench.inspect import Inspection
 from collapsebench.quantities import percent
-from collapsebench.results.tables import replace_atomically, write_json
+from collapsebench.results.disk import replace_atomically, write_json
 from collapsebench.settings import console
 
 CONVERGED = 0.01  # growth of the perplexity over the last doubling of the tokens

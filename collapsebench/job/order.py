@@ -6,7 +6,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from collapsebench.results import tables
+from collapsebench.results import disk
 from collapsebench.results.folder import ORDER, read_json
 from collapsebench.settings import STAGES, UserError, build, plain
 
@@ -56,4 +56,4 @@ class Order:
     def write(self, folder: Path) -> None:
         """Puts the order where the job reads it."""
         values = {k: str(v) if isinstance(v, Path) else v for k, v in plain(self).items()}
-        tables.write_json(folder / ORDER, values)
+        disk.write_json(folder / ORDER, values)

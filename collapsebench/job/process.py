@@ -14,7 +14,7 @@ from collapsebench.job.order import Order
 from collapsebench.job.stop import Stop
 from collapsebench.plan import userfile
 from collapsebench.plan.job import Job
-from collapsebench.results import provenance, tables
+from collapsebench.results import disk, provenance
 from collapsebench.results.claims import Taken
 from collapsebench.results.folder import LOG, THREADS, set_aside
 from collapsebench.settings import system_reason
@@ -107,5 +107,5 @@ def first_threads(folder: Path, threads: int) -> int:
         return int(written)
     if os.path.lexists(path):
         set_aside(path, "no number of threads")
-    tables.replace_atomically(path, lambda p: p.write_text(str(threads)), Path.read_text)
+    disk.replace_atomically(path, lambda p: p.write_text(str(threads)), Path.read_text)
     return threads

@@ -22,7 +22,7 @@ from collapsebench import metrics, prior, quantities
 from collapsebench.job import encode, train
 from collapsebench.job.workspace import Workspace
 from collapsebench.quantizer import Incompatible
-from collapsebench.results import tables
+from collapsebench.results import disk
 from collapsebench.settings import (
     CODEBOOK,
     ENTROPY_MAPS,
@@ -318,7 +318,7 @@ def by_codebook(tokens: np.ndarray, codebooks: int) -> list[np.ndarray]:
 def save_weights(path: Path, model: nn.Module) -> list[str]:
     """All parameters and buffers of a model, atomically; returns the file's name."""
     content = weights_as_bytes({k: v.contiguous() for k, v in model.state_dict().items()})
-    tables.replace_atomically(path, lambda p: p.write_bytes(content), load_file)
+    disk.replace_atomically(path, lambda p: p.write_bytes(content), load_file)
     return [path.name]
 
 
@@ -330,7 +330,7 @@ def save_arrays(place: Path, arrays: dict[str, np.ndarray]) -> list[str]:
             with path.open("wb") as file:
                 np.save(file, array, allow_pickle=False)
 
-        tables.replace_atomically(place / name, write, lambda p: np.load(p, mmap_mode="r"))
+        disk.replace_atomically(place / name, write, lambda p: np.load(p, mmap_mode="r"))
     return list(arrays)
 
 
@@ -349,7 +349,7 @@ def save_grid(path: Path, rows: np.ndarray) -> list[str]:
         top, left = 2 + i * (h + 2), 2 + j * (w + 2)
         canvas[top : top + h, left : left + w] = rows[i, j]
     image = Image.fromarray(canvas)
-    tables.replace_atomically(path, lambda p: image.save(p, format="PNG"), _verify_image)
+    disk.replace_atomically(path, lambda p: image.save(p, format="PNG"), _verify_image)
     return [path.name]
 
 

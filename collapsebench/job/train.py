@@ -19,7 +19,7 @@ from collapsebench.job.compiling import faster
 from collapsebench.job.encode import Probe
 from collapsebench.job.model import DiscreteVAE
 from collapsebench.job.replay import Replay
-from collapsebench.results import tables
+from collapsebench.results import disk
 from collapsebench.results.folder import UNUSABLE, resumable, set_aside
 from collapsebench.settings import PAPER_STEPS, Train
 
@@ -257,7 +257,7 @@ def save(
         with temporary.open("wb") as file:
             torch.save(content, file)
 
-    tables.replace_atomically(path, write, Path.stat)
+    disk.replace_atomically(path, write, Path.stat)
 
 
 def restore(

@@ -16,7 +16,7 @@ from collapsebench.job.order import Order
 from collapsebench.launch import devices, site
 from collapsebench.launch.tasks import Task
 from collapsebench.plan import registry
-from collapsebench.results import tables
+from collapsebench.results import disk
 from collapsebench.results.folder import job_folder, read_json
 from collapsebench.settings import UserError, did_you_mean
 
@@ -105,7 +105,7 @@ class Launcher:
         """Writes down that a job is queued, so that nobody else starts it while it is."""
         noted = queued(folder)
         noted[self.name] = [*noted.get(self.name, ()), queued_id]
-        tables.write_json(folder / QUEUED, noted)
+        disk.write_json(folder / QUEUED, noted)
 
 
 def find(name: str, results: Path) -> Launcher:

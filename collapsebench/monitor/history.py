@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from collapsebench.monitor.causes import Evidence
-from collapsebench.results.tables import replace_atomically
+from collapsebench.results.disk import replace_atomically
 from collapsebench.settings import UserError
 
 MARK = b"collapsebench_history"  # key in the file's metadata; its value is the version

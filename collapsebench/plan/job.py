@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from collapsebench.results import tables
+from collapsebench.results import disk
 from collapsebench.results.folder import (
     CANCEL,
     JOB,
@@ -86,8 +86,8 @@ class Job:
         for kind, source in self.files.items():
             target = folder / files[kind]
             if not (target.is_file() and filecmp.cmp(source, target, shallow=False)):
-                tables.replace_atomically(target, partial(shutil.copyfile, source), Path.stat)
-        tables.write_json(folder / JOB, dataclasses.asdict(replace(self, files=files)))
+                disk.replace_atomically(target, partial(shutil.copyfile, source), Path.stat)
+        disk.write_json(folder / JOB, dataclasses.asdict(replace(self, files=files)))
         return folder
 
     def key(self, stage: str) -> dict[str, Any]:

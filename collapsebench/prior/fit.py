@@ -17,7 +17,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from collapsebench.prior.network import PixelSNAIL
-from collapsebench.results import tables
+from collapsebench.results import disk
 from collapsebench.results.folder import UNUSABLE, resumable, set_aside
 from collapsebench.schedules import epoch_order
 from collapsebench.settings import Prior, UserError, digest, plain
@@ -284,7 +284,7 @@ def save(
         with temporary.open("wb") as file:
             torch.save(content, file)
 
-    tables.replace_atomically(path, write, load)
+    disk.replace_atomically(path, write, load)
 
 
 def load(path: Path) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from collapsebench.report.figures import Figure
 from collapsebench.report.style import apply_style
 from collapsebench.report.tables import Table
 from collapsebench.results import grids
-from collapsebench.results.tables import write_text
+from collapsebench.results.disk import write_text
 from collapsebench.settings import UserError, console, did_you_mean
 
 FORMATS = {"md": tables.to_markdown, "csv": tables.to_csv, "latex": tables.to_latex}

@@ -12,7 +12,7 @@ from collapsebench.report import tables
 from collapsebench.report.blocks import Blocks
 from collapsebench.report.data import ReportData
 from collapsebench.report.tables import Table
-from collapsebench.results.tables import replace_atomically
+from collapsebench.results.disk import replace_atomically
 
 REFERENCES = Path(__file__).parent / "references.bib"
 EPOCH = (1980, 1, 1, 0, 0, 0)  # the zip format's first moment: the same rows give the same bytes

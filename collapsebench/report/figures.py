@@ -11,7 +11,7 @@ from matplotlib.backends.backend_pdf import FigureCanvasPdf
 
 from collapsebench.report.style import COLUMN, Drawing
 from collapsebench.report.svg import Svg, to_svg
-from collapsebench.results.tables import replace_atomically
+from collapsebench.results.disk import replace_atomically
 
 PNG_DPI = 200
 HALF = 1.5 * COLUMN  # inches: up to here two figures stand side by side on the page

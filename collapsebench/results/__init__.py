@@ -1,4 +1,4 @@
 """All that knows how ``results/`` and ``baselines/`` are laid out: in go rows, out come rows.
 
-``tables`` holds the schemas and writes atomically; nothing here loads torch.
+``tables`` holds the schemas, ``disk`` writes atomically; nothing here loads torch.
 """

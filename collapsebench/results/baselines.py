@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from collapsebench.results import tables
+from collapsebench.results import disk, tables
 from collapsebench.settings import PAPER_STEPS, UserError, did_you_mean, regular
 
 if TYPE_CHECKING:
@@ -162,7 +162,7 @@ def manifest(folder: Path) -> dict[str, Any]:
     found = described(folder)
     for name, expected in found["files"].items():
         path = folder / name
-        if not path.is_file() or tables.sha256(path) != expected:
+        if not path.is_file() or disk.sha256(path) != expected:
             raise UserError(f"baseline {folder}: {name} is not the file that {MANIFEST} describes")
     return found
 

@@ -20,7 +20,7 @@ from typing import Any
 
 import psutil
 
-from collapsebench.results import tables
+from collapsebench.results import disk
 from collapsebench.results.folder import read_json, set_aside
 
 BEAT_S = 10.0  # between two beats of a holder's heart
@@ -146,7 +146,7 @@ class Claim:
 
     def _write(self, value: dict[str, Any]) -> None:
         file = path(self.folder, self.number)
-        tables.replace_atomically(file, lambda p: p.write_text(json.dumps(value)), Path.stat)
+        disk.replace_atomically(file, lambda p: p.write_text(json.dumps(value)), Path.stat)
 
 
 def remove(claim: Path) -> None:

@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from collapsebench.results import claims, rowfiles, tables
+from collapsebench.results import claims, disk, rowfiles, tables
 from collapsebench.results.folder import job_folder
 from collapsebench.settings import UserError
 
@@ -79,7 +79,7 @@ def _merge(folder: Path, paths: Sequence[Path]) -> int:
             raise OSError(errno.EIO, "what was written does not read back", str(written))
 
     target = folder / f"{tables.COMPACTED}{uuid.uuid4().hex}{tables.SUFFIX}"
-    tables.replace_atomically(
+    disk.replace_atomically(
         target, lambda path: pq.write_table(whole, path, write_page_checksum=True), check
     )
     _sync(folder)  # the new name before the old ones go

@@ -14,7 +14,7 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-from collapsebench.results import tables
+from collapsebench.results import disk, tables
 from collapsebench.results.folder import ROWS, set_aside
 from collapsebench.results.tables import Compacted
 
@@ -56,7 +56,7 @@ def keep(results: Path, folder: Path, copy: Copy) -> bool:
     own, there = (root.joinpath(*copy) for root in (folder / ROWS, results))
     if not there.is_file() or tables.stages(there) is None:
         return False
-    tables.replace_atomically(own, functools.partial(shutil.copy2, there), Path.stat)
+    disk.replace_atomically(own, functools.partial(shutil.copy2, there), Path.stat)
     return True
 
 
@@ -68,6 +68,6 @@ def publish(results: Path, folder: Path) -> list[Path]:
         if not stands(results, folder, copy, compacted) and tables.stages(own) is not None:
             if os.path.lexists(there) and not there.is_file():
                 set_aside(there, "no file")
-            tables.replace_atomically(there, functools.partial(shutil.copy2, own), Path.stat)
+            disk.replace_atomically(there, functools.partial(shutil.copy2, own), Path.stat)
             written.append(there)
     return written

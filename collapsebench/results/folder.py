@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from collapsebench.results import tables
+from collapsebench.results import disk
 from collapsebench.settings import PIPELINE, regular
 
 JOB = "job.json"  # the job as plain data
@@ -52,7 +52,7 @@ def begins_with(results: Path, word: str) -> list[Path]:
 def say(folder: Path, stage: str, status: str, message: str) -> None:
     """Writes down how an attempt at a stage ended."""
     said = {"stage": stage, "status": status, "message": message}
-    tables.write_json(folder / STATUS, said)
+    disk.write_json(folder / STATUS, said)
 
 
 def last_said(folder: Path) -> dict[str, str]:
@@ -79,8 +79,8 @@ def log_tail(folder: Path, lines: int = 30) -> Iterator[str]:
 
 def mark(folder: Path, stage: str, stage_id: str, names: Iterable[str]) -> None:
     """Writes down which files a finished stage left, each with its SHA-256."""
-    files = {name: tables.sha256(folder / name) for name in names}
-    tables.write_json(folder / marker_file(stage), {"stage_id": stage_id, "files": files})
+    files = {name: disk.sha256(folder / name) for name in names}
+    disk.write_json(folder / marker_file(stage), {"stage_id": stage_id, "files": files})
 
 
 def spoiled(folder: Path, stage_ids: Mapping[str, str]) -> dict[str, str]:
@@ -144,7 +144,7 @@ def damage(folder: Path, stage: str, stage_id: str, names: Iterable[str]) -> str
         path = folder / name
         if name not in known or not path.is_file():
             return f"{name} is missing"
-        if known[name] is not None and tables.sha256(path) != known[name]:
+        if known[name] is not None and disk.sha256(path) != known[name]:
             return f"{name} is damaged"
     return ""
 

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from collapsebench.results import tables
+from collapsebench.results import disk, tables
 from collapsebench.settings import STAGES, UserError, did_you_mean, printable, regular, shown
 
 # What a record must hold, and what it may, with what stands for that where it is absent.
@@ -40,7 +40,7 @@ def write(results: Path, record: Mapping[str, Any]) -> None:
     head = {key: record[key] for key in GRID_OPTIONAL}
     jobs = [{key: job[key] for key in (*JOB, *JOB_OPTIONAL)} for job in record["jobs"]]
     whole = {"schema_version": tables.SCHEMA_VERSION, **head, "jobs": jobs}
-    tables.write_json(path(results, record["name"]), whole)
+    disk.write_json(path(results, record["name"]), whole)
 
 
 def read(results: Path, name: str) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""What is kept of a run: Arrow schemas, atomic writes, one reader.
+"""What is kept of a run: Arrow schemas, one writer, one reader.
 
 One folder per table under ``results/``, one small parquet file per job and stage in it, so that
 ``pd.read_parquet("results/metrics")``, a DuckDB glob and polars read it with no help from us, and
@@ -7,15 +7,11 @@ merging two machines is copying folders.
 
 from __future__ import annotations
 
-import contextlib
-import errno
-import hashlib
 import json
 import os
 import re
-import uuid
 import warnings
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,7 +21,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from collapsebench.results import rowfiles
-from collapsebench.settings import regular
+from collapsebench.results.disk import replace_atomically
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -33,8 +29,6 @@ if TYPE_CHECKING:
 SCHEMA_VERSION = 1  # not raised by a column without which rows still say what they said
 SUFFIX = ".parquet"
 COMPACTED = "compacted-"  # begins the name of a file that holds the rows of many
-MAX_NAME = 200  # characters of a file's name that the name of its draft repeats
-TRIES = 3  # to write a file whose draft somebody tidied away
 
 FINAL = ("done", "diverged", "incompatible")  # results; every other status runs again
 FAILED = ("error", "timeout", "out_of_memory", "cancelled")
@@ -147,76 +141,6 @@ Row = Mapping[str, Any]
 
 # Of a column that a row leaves out, or that an older file has not; any other is null there.
 DEFAULTS: Row = {"schema_version": SCHEMA_VERSION, "codebook": 0}
-
-
-def replace_atomically(
-    path: Path, write: Callable[[Path], Any], check: Callable[[Path], Any]
-) -> None:
-    """Writes beside ``path``, syncs, reads back with ``check``, then renames over it.
-
-    The file may be read and written by whom the umask says, whatever its writer thinks of that.
-    It is written again where the draft is gone before the end: whoever begins a job removes what
-    killed processes left half-written, and cannot tell it from what another run writes just then.
-
-    Raises:
-        OSError: a full disk, an unwritable folder, or a device or pipe at ``path``, which is then
-            as it was.
-    """
-    for _ in range(TRIES - 1):
-        with contextlib.suppress(FileNotFoundError):
-            return _replace(path, write, check)
-    return _replace(path, write, check)
-
-
-def _replace(path: Path, write: Callable[[Path], Any], check: Callable[[Path], Any]) -> None:
-    regular(path).parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.parent / f".{path.name[:MAX_NAME]}.{uuid.uuid4().hex[:8]}.tmp"
-    try:
-        temporary.touch()
-        mode = temporary.stat().st_mode
-        write(temporary)
-        temporary.chmod(mode)
-        with temporary.open("rb") as file:
-            os.fsync(file.fileno())
-        check(temporary)
-        os.replace(temporary, path)
-    except (OSError, RuntimeError) as error:
-        if code := system_error(error):
-            raise OSError(code, os.strerror(code), str(path)) from error
-        raise
-    finally:
-        with contextlib.suppress(OSError):  # the first failure says more
-            temporary.unlink(missing_ok=True)
-
-
-def system_error(error: BaseException) -> int:
-    """The system's number of what kept a writer from writing; 0 if it was something else.
-
-    torch raises an error of its own while it handles the system's; numpy only counts bytes.
-    """
-    codes = [e.errno for e in (error, error.__context__) if isinstance(e, OSError) and e.errno]
-    if not codes and re.search(r"requested and \d+ written", str(error)):
-        return errno.ENOSPC
-    return codes[0] if codes else 0
-
-
-def sha256(path: Path) -> str:
-    """The SHA-256 of a file, hex."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def write_text(path: Path, text: str) -> None:
-    """``text`` in UTF-8, atomically."""
-    replace_atomically(path, lambda p: p.write_text(text, encoding="utf-8"), Path.stat)
-
-
-def write_json(path: Path, value: Any) -> None:
-    """``value`` as indented JSON, atomically; a file that says so already is left alone."""
-    text = json.dumps(value, indent=1, sort_keys=True, allow_nan=False) + "\n"
-    if path.is_file() and path.read_bytes() == text.encode():
-        return
-    replace_atomically(path, lambda p: p.write_text(text), lambda p: json.loads(p.read_text()))
 
 
 def write(results: Path, table: str, name: str, rows: Sequence[Row]) -> Path:

@@ -1,6 +1,6 @@
 from collapsebench.cli import doctor
 from collapsebench.cli.doctor import Line
-from collapsebench.results import tables
+from collapsebench.results import disk, tables
 
 
 def by_subject(found):
@@ -42,9 +42,9 @@ def test_jobs_that_wait_for_somebody_are_wrong(tmp_path):
         "settings_label": "", "network": "dalle", "dataset": "digits", "codebook_size": 8,
         "code_dim": 4, "seed": 1,
     }  # fmt: skip
-    tables.write_json(tmp_path / "grids" / "g.json", {"jobs": [job]})
+    disk.write_json(tmp_path / "grids" / "g.json", {"jobs": [job]})
     said = {"stage": "train", "status": "error", "message": "broke"}
-    tables.write_json(tmp_path / "jobs" / job["job_id"] / "status.json", said)
+    disk.write_json(tmp_path / "jobs" / job["job_id"] / "status.json", said)
     assert doctor.jobs(tmp_path) == [
         Line("wrong", "jobs", "1 error", "collapsebench retry --failed")
     ]

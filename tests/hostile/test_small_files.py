@@ -11,7 +11,7 @@ from collapsebench.job import process
 from collapsebench.job.order import Order
 from collapsebench.launch import launcher
 from collapsebench.plan.job import Job
-from collapsebench.results import claims, folder, grids, tables
+from collapsebench.results import claims, disk, folder, grids
 from collapsebench.settings import UserError
 
 HERE = platform.node()
@@ -178,7 +178,7 @@ def test_files_have_the_mode_that_the_umask_says(tmp_path):
     before = os.umask(0o027)
     try:
         for path in (tmp_path / "a.json", tmp_path / "b" / "c.json"):
-            tables.write_json(path, {})
+            disk.write_json(path, {})
             assert path.stat().st_mode & 0o777 == 0o640
     finally:
         os.umask(before)
@@ -190,6 +190,6 @@ def test_only_regular_files_are_replaced(tmp_path, kind):
     os.mkfifo(path) if kind == "a pipe" else path.mkdir()
     mode = path.stat().st_mode
     with pytest.raises(OSError, match=r"x\.json"):
-        tables.write_json(path, {})
+        disk.write_json(path, {})
     assert path.stat().st_mode == mode
     assert [p.name for p in tmp_path.iterdir()] == ["x.json"]

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from collapsebench.results import tables
+from collapsebench.results import disk
 from collapsebench.settings import system_reason
 
 FULL = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
@@ -36,7 +36,7 @@ def test_a_full_disk_is_told_as_one_whoever_met_it(tmp_path, write):
     path = tmp_path / "x.json"
     path.write_text("as it was")
     with pytest.raises(OSError, match="No space left") as caught:
-        tables.replace_atomically(path, write, Path.stat)
+        disk.replace_atomically(path, write, Path.stat)
     assert system_reason(caught.value) == f"no space left in {tmp_path}"
     assert path.read_text() == "as it was"
     assert list(tmp_path.iterdir()) == [path]
@@ -66,7 +66,7 @@ def test_a_failing_check_leaves_what_was_there(tmp_path):
         raise ValueError("not what was written")
 
     with pytest.raises(ValueError, match="not what was written"):
-        tables.replace_atomically(path, lambda p: p.write_text("new"), refuse)
+        disk.replace_atomically(path, lambda p: p.write_text("new"), refuse)
     assert path.read_text() == "as it was"
     assert list(tmp_path.iterdir()) == [path]
 

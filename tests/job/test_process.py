@@ -11,7 +11,7 @@ from collapsebench.job import process, runner
 from collapsebench.job.order import Order
 from collapsebench.launch import start
 from collapsebench.launch.tasks import Task
-from collapsebench.results import provenance, tables
+from collapsebench.results import disk, provenance, tables
 from collapsebench.results.folder import JOB, THREADS
 
 CHURN = """
@@ -65,7 +65,7 @@ def test_what_another_run_writes_while_a_job_begins_is_not_lost(
             runner.tidy(work)
             assert [draft.exists() for draft in drafts] == [False]
 
-    monkeypatch.setattr(tables.os, "fsync", begins_meanwhile)
+    monkeypatch.setattr(disk.os, "fsync", begins_meanwhile)
     Order(limit_s=60).write(work.folder)
     assert process.first_threads(work.folder, 2) == 2
     (work.folder / JOB).unlink()

@@ -16,7 +16,7 @@ from collapsebench import metrics
 from collapsebench.job import runner, stages
 from collapsebench.job.order import Order
 from collapsebench.plan.job import Job
-from collapsebench.results import claims, tables
+from collapsebench.results import claims, disk, tables
 from tests.conftest import ALL, FEW
 
 
@@ -177,7 +177,7 @@ def test_who_slept_and_was_taken_over_leaves_nothing(tmp_path, tiny_job, workspa
         steps.append(len(steps))
         if len(steps) == 5:
             path = claims.path(slept.folder, claims.latest(slept.folder))
-            tables.write_json(path, claims.holder(slept.folder) | {"released": True})
+            disk.write_json(path, claims.holder(slept.folder) | {"released": True})
             assert runner.run(other) == "done"
         return "interrupted" if len(steps) >= 5 else ""
 

@@ -11,6 +11,7 @@ import numpy as np
 from PIL import Image
 
 from collapsebench import metrics
+from collapsebench.results import disk
 from collapsebench.results import tables as store
 
 LABELS = {
@@ -103,7 +104,10 @@ class MadeUp:
 
     def write(self):
         """Writes everything and returns the results folder."""
-        with mock.patch.object(store, "replace_atomically", at_once):
+        with (
+            mock.patch.object(store, "replace_atomically", at_once),
+            mock.patch.object(disk, "replace_atomically", at_once),
+        ):
             self.write_all()
         return self.results
 
@@ -117,7 +121,7 @@ class MadeUp:
             "scale_note": self.scale_note, "stages": list(self.stages),
             "command": f"collapsebench run --grid {self.name}", "jobs": jobs,
         }  # fmt: skip
-        store.write_json(self.results / "grids" / f"{self.name}.json", grid)
+        disk.write_json(self.results / "grids" / f"{self.name}.json", grid)
 
     def jobs(self):
         for dataset in self.datasets:
@@ -419,5 +423,5 @@ def of_lengths(results, *steps, **made):
         length.write()
     path = results / "grids" / f"{lengths[0].name}.json"
     jobs = [job for length in lengths for job in length.jobs()]
-    store.write_json(path, json.loads(path.read_text()) | {"jobs": jobs})
+    disk.write_json(path, json.loads(path.read_text()) | {"jobs": jobs})
     return results

@@ -6,7 +6,7 @@ from dataclasses import asdict
 import pytest
 
 from collapsebench.cli import status as said
-from collapsebench.results import claims, gc, status, tables
+from collapsebench.results import claims, disk, gc, status, tables
 from collapsebench.settings import UserError
 
 
@@ -16,7 +16,7 @@ def grid(tiny_job, tmp_path):
     jobs = [tiny_job(seed=1), tiny_job(seed=2)]
     for job in jobs:
         job.queue(tmp_path)
-    tables.write_json(tmp_path / "grids" / "g.json", {"jobs": [asdict(job) for job in jobs]})
+    disk.write_json(tmp_path / "grids" / "g.json", {"jobs": [asdict(job) for job in jobs]})
     return tmp_path, jobs
 
 
@@ -35,7 +35,7 @@ def test_a_job_is_what_its_files_say(grid):
     assert states(results) == ["queued", "queued"]
     finish(results, first, "train", "encode")
     words = {"stage": "train", "status": "error", "message": "it broke"}
-    tables.write_json(results / "jobs" / second.job_id / "status.json", words)
+    disk.write_json(results / "jobs" / second.job_id / "status.json", words)
     assert states(results) == ["done", "error"]
     with claims.Claim(results / "jobs" / second.job_id):
         assert states(results) == ["done", "running"]

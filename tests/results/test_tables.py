@@ -1,6 +1,3 @@
-import os
-import sys
-
 import duckdb
 import pandas as pd
 import polars as pl
@@ -111,47 +108,6 @@ def test_unknown_columns_and_wrong_types_are_refused(tmp_path):
     with pytest.raises(pa.ArrowException):
         tables.write(tmp_path, "metrics", "x", [ROW | {"codebook_size": "many"}])
     assert not list((tmp_path / "metrics").glob("*"))
-
-
-def test_a_failing_write_leaves_the_old_file_and_no_rubbish(tmp_path):
-    path = tmp_path / "x.json"
-    tables.write_json(path, {"a": 1})
-
-    def half(temporary):
-        temporary.write_text('{"a":')
-        raise OSError(28, "No space left on device")
-
-    with pytest.raises(OSError, match="No space left"):
-        tables.replace_atomically(path, half, lambda p: None)
-    assert path.read_text() == '{\n "a": 1\n}\n'
-    assert [p.name for p in tmp_path.iterdir()] == ["x.json"]
-
-
-def test_what_cannot_be_read_back_is_not_put_in_place(tmp_path):
-    with pytest.raises(ValueError, match="Expecting"):
-        tables.replace_atomically(
-            tmp_path / "x.json",
-            lambda p: p.write_text("not json"),
-            lambda p: __import__("json").loads(p.read_text()),
-        )
-    assert not list(tmp_path.iterdir())
-
-
-@pytest.mark.skipif(os.geteuid() != 0 or sys.platform != "linux", reason="needs root to mount")
-def test_a_full_disk_is_an_error_and_harms_nothing(tmp_path):
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    if os.system(f"mount -t tmpfs -o size=64k tmpfs {disk} 2>/dev/null"):
-        pytest.skip("no tmpfs may be mounted here")
-    try:
-        first = tables.write(disk, "metrics", "first", [ROW])
-        with pytest.raises(OSError, match="No space left"):
-            tables.write_json(disk / "large.json", "x" * 100_000)
-        assert first.exists()
-        assert len(tables.read(disk, "metrics")) == 1
-        assert not list(disk.glob(".*"))
-    finally:
-        os.system(f"umount {disk}")
 
 
 def test_settings_are_expanded_on_demand(tmp_path):

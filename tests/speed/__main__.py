@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from collapsebench.results import provenance, tables
+from collapsebench.results import disk, provenance
 
 HERE = Path(__file__).parent
 RESULTS = HERE / "results.json"
@@ -36,7 +36,7 @@ def main(chosen: list[str]) -> int:
                 f"{row['name']:<34} {row['value']:>12.4g} {row['unit']:<18} {verdict(row)}",
                 flush=True,
             )
-        tables.write_json(RESULTS, known)
+        disk.write_json(RESULTS, known)
     return 1 if any("missed" in verdict(r) for part in known.values() for r in part["rows"]) else 0
 
 
