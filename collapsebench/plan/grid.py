@@ -203,7 +203,23 @@ def with_overrides(
         axes=grid.axes | {k: list(v) for k, v in (axes or {}).items() if v} | chosen,
         seeds=tuple(seeds) if seeds else grid.seeds,
         overrides=(*grid.overrides, ({}, shared)),
+        note=_departs(grid, settings) or grid.note,
     )
+
+
+def _departs(grid: Grid, settings: Mapping[str, Any]) -> str:
+    """In place of a scale's note: which settings that decide its results are not as it has them."""
+    differs = []
+    for key, value in settings.items():
+        group, _, name = key.partition(".")
+        known = GROUPS[group].__dataclass_fields__ if group in GROUPS else {}  # type: ignore[attr-defined]
+        if name in known and not known[name].metadata.get("id", True):
+            continue
+        usual = grid.settings.get(key, known[name].default if name in known else value)
+        if value != usual:
+            differs.append(f"{key} is {value}, not {usual}")
+    said = "What is known of this scale does not hold of these rows"
+    return f"{said}: {'; '.join(differs)}." if differs else ""
 
 
 def check_setting(key: str, where: str) -> None:

@@ -52,6 +52,23 @@ def test_the_command_line_beats_overrides_and_replaces_axes():
     assert {p.method for p in points} == {"dvae", "edvae"}
 
 
+@pytest.mark.parametrize(
+    ("scale", "settings", "differs"),
+    [
+        ("cpu", {"train.steps": 600}, "train.steps is 600, not 16000"),
+        ("cpu", {"train.steps": 16000, "train.points": 9, "edvae.clamp": 15.0}, ""),
+        ("paper", {"train.batch_size": 32}, "train.batch_size is 32, not 128"),
+        ("paper", {"vqvae.width": 16}, ""),  # which labels its cells
+        ("demo", {"vqvae.width": 16}, "vqvae.width is 16, not 32"),
+    ],
+)
+def test_what_is_known_of_a_scale_is_said_only_of_the_scale_as_it_is(scale, settings, differs):
+    whole = grid.load("collapse", scale)
+    note = grid.with_overrides(whole, settings=settings).note
+    said = f"What is known of this scale does not hold of these rows: {differs}."
+    assert note == (said if differs else whole.note)
+
+
 @pytest.mark.parametrize("name", grid.names())
 def test_every_shipped_grid_loads_at_paper_and_demo_scale(name):
     for scale in ("paper", "paper52k", "demo"):
