@@ -141,17 +141,18 @@ def _name_cell(ax: Axes, heading: str, panel: Panel, i: int, columns: int) -> No
 
 
 def _finish(axes: Sequence[Axes], panel: Panel) -> None:
-    """Each group's lines grey behind the others, equal limits, and names."""
+    """Limits by a group's own lines, those of the others grey behind them, and names.
+
+    A method far off, or a floor, would else press all the others together.
+    """
     lines = {ax: list(_lines(ax)) for ax in axes}
     labels = [str(line.get_label()) for own in lines.values() for line in own]
     for ax in axes:
+        panel.dress(ax)
+        ax.set_ylim(ax.get_ylim())
         for other in axes:
             for line in lines[other] if other is not ax else ():
                 ax.plot(*line.get_data(), color=style.GHOST, lw=0.7, zorder=1)
-        panel.dress(ax)
-    limits = np.array([ax.get_ylim() for ax in axes])
-    for ax in axes:
-        ax.set_ylim(limits[:, 0].min(), limits[:, 1].max())
         _name_lines(ax, lines[ax], panel.ends, labels)
 
 

@@ -83,8 +83,15 @@ def test_many_get_a_panel_a_group_with_the_others_grey_behind():
     for ax in drawing.axes:
         grey = [line for line in ax.get_lines() if line.get_color() == style.GHOST]
         assert len(grey) == 15 - len(own(ax))
-        assert ax.get_ylim() == drawing.axes[0].get_ylim()
     assert not drawing.legends
+
+
+def test_each_group_has_the_limits_of_its_own_lines():
+    drawing = draw([[panel()]], [*PAPER, *MODERN])
+    paper, *modern = [ax.get_ylim() for ax in drawing.axes]
+    assert paper == pytest.approx((0, 1.1 * 1.05))  # the others, up to 5, are cut
+    for limits in modern:
+        assert limits == pytest.approx((0.5 / 1.3, 5 * 1.3))  # a decade: logarithmic
 
 
 def test_names_stand_beside_lines_that_end_together_without_covering_each_other():
