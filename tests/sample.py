@@ -9,7 +9,7 @@ import matplotlib
 from collapsebench import report
 from collapsebench.report.data import ReportData
 from collapsebench.report.style import apply_style
-from collapsebench.report.views import length, who_collapses
+from collapsebench.report.views import fig6_size, length, who_collapses
 
 ROOT = Path(__file__).parent.parent
 FOLDER = ROOT / "reports" / "sample"
@@ -22,6 +22,7 @@ TABLE = "table1.md"  # of the first page
 FIGURES = {  # file -> its view, and grid and tag of its rows
     "who_collapses.png": (who_collapses, *PAGES["collapse.html"]),
     "length.png": (length, "length", "cifar10_5k_length"),
+    "sizes.png": (fig6_size, "collapse", "cifar10_5k_sizes"),
 }
 
 
@@ -48,7 +49,8 @@ def draw(folder):
             apply_style()
             (figure,) = view.build(ReportData(grid, rows(tag)))
             figure.save(Path(drawn))
-            shutil.copy(Path(drawn) / f"{figure.name}.png", folder / name)
+            first, *_ = figure.stems().values()
+            shutil.copy(Path(drawn) / f"{first}.png", folder / name)
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -113,7 +113,7 @@ ASSERTIONS = (
               "mse", {"method": "kmeans"}, {"method": RESET}, least=1),
     Assertion("Putting unused codes back raises perplexity", BELIEF, "", "perplexity",
               {"method": RESET}, {"method": PLAIN}, least=1),
-    Assertion("… and lowers the error", BELIEF, "", "mse",
+    Assertion("Putting unused codes back lowers the error", BELIEF, "", "mse",
               {"method": RESET}, {"method": PLAIN}, most=1),
 )  # fmt: skip
 
@@ -148,18 +148,23 @@ class Judged:
 def judged(data: ReportData) -> list[Judged]:
     """Every assertion for which there are cells with values, in the order of ``ASSERTIONS``.
 
-    Ratios are tested on logarithms, with the spreads of all cells of the grid. Intervals are at
-    95 % for all of them together (Bonferroni).
+    Ratios are tested on logarithms, with the spreads of all cells of the grid. Each assertion was
+    made before these rows were, and is a question of its own: intervals are at 95 % for all cells
+    that one is asked of together (Bonferroni).
     """
     cells = [group for *_, group in data.cells() if not group.first.baseline]
     asked = [Judged(said, *pair) for said in ASSERTIONS for pair in pairs(said, cells)]
     asked = [one for one in asked if one.values(one.a) and (not one.b or one.values(one.b))]
-    level = 1 - stats.ALPHA / max(1, len(asked))
+    lines = Counter(one.assertion.words for one in asked)
     logs = {name: _logs(cells, name) for name in {one.assertion.quantity for one in asked if one.b}}
-    return [
-        _against(one, one.b, logs[one.assertion.quantity], level) if one.b else _alone(one, level)
-        for one in asked
-    ]
+
+    def answered(one: Judged) -> Judged:
+        level = 1 - stats.ALPHA / lines[one.assertion.words]
+        if one.b:
+            return _against(one, one.b, logs[one.assertion.quantity], level)
+        return _alone(one, level)
+
+    return [answered(one) for one in asked]
 
 
 def _logs(cells: Sequence[Group], quantity: str) -> dict[Group, tuple[float, stats.Spread]]:

@@ -60,14 +60,17 @@ def _small(results: Path, folder: Path) -> list[Path]:
 
 
 def _merge(folder: Path, paths: Sequence[Path]) -> int:
-    """Writes one file for many and removes them; returns their number, 0 if there are not two."""
+    """Writes one file for many and removes them; returns their number, 0 if there are not two.
+
+    A file without rows stays: nothing in the merged one would say that its stage has none.
+    """
     schema = tables.SCHEMAS[folder.name]
     parts: dict[Path, pa.Table] = {}
     read: dict[Path, Signature] = {}
     for path in paths:
         before = _signature(path)
         part = rowfiles.load(path, schema, tables.SCHEMA_VERSION, tables.DEFAULTS)
-        if before is not None and not isinstance(part, str):
+        if before is not None and not isinstance(part, str) and part.num_rows:
             parts[path], read[path] = part, before
     if len(parts) < 2:
         return 0

@@ -73,9 +73,16 @@ def test_what_has_no_order_is_one_line(words, line):
         order.compare(words, "demo")
 
 
-def test_findings_quote_what_the_frozen_rows_say():
-    rows = baselines.find("cifar10_5k_length")
-    words = [f"train.steps={steps}" for steps in (8000, 16000, 32000)]
-    said = order.text(order.compare(words, "cifar10_5k_length", rows.parent))
+@pytest.mark.parametrize(
+    ("tag", "setting", "values"),
+    [
+        ("cifar10_5k_length", "train.steps", (8000, 16000, 32000)),
+        ("cifar10_5k_sizes", "codebook_size", (128, 512)),
+    ],
+)
+def test_findings_quote_what_the_frozen_rows_say(tag, setting, values):
+    rows = baselines.find(tag)
+    words = [f"{setting}={value}" for value in values]
+    said = order.text(order.compare(words, tag, rows.parent))
     findings = rows.parent.parent / "docs" / "findings.md"
     assert said in findings.read_text(encoding="utf-8")

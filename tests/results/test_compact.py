@@ -88,6 +88,16 @@ def test_a_jobs_copies_know_compacted_rows_and_bring_them_back(results):
     assert len(copies.publish(results, folder)) == 2
 
 
+def test_a_stage_that_has_no_rows_in_a_table_stays_done(results, monkeypatch):
+    monkeypatch.setitem(runs.TABLES, STAGE, ("curves", "codes"))
+    for job in JOBS:  # a method without a codebook counts no codes
+        tables.write(results, "codes", f"{job}.{STAGE}.{job}", [])
+    done = runs.finished(results)
+    assert len(done) == len(JOBS)
+    compact.compact(results)
+    assert runs.finished(results) == done
+
+
 def test_rows_of_jobs_at_work_and_files_that_cannot_be_read_stay(results):
     torn = results / "runs" / f"{JOBS[1]}.{STAGE}.{JOBS[1]}.done.parquet"
     torn.write_bytes(b"torn")

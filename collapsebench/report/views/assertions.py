@@ -31,11 +31,13 @@ def build(data: ReportData) -> list[Table]:
     level = percent(1 - stats.ALPHA, 0)
     caption = (
         "Test split. A ratio is of geometric means, with an interval of the moderated test of all "
-        f"tables; a share is a mean with a t-interval. Intervals are at {level} for all lines "
-        "together (Bonferroni). A claim is supported if the whole interval agrees with it, "
-        "contradicted if none of it does; what is shown to be the same within "
-        f"{percent(stats.MARGIN, 0)} contradicts more and less. All codes: {percent(ALL_CODES, 0)} "
-        f"of them; nearly all: {percent(NEARLY_ALL, 0)}; no growth: within a factor of {FLAT:g}."
+        "tables; a share is a mean with a t-interval. Each claim is a question of its own: "
+        f"intervals are at {level} for all its lines together (Bonferroni), and of "
+        f"{round(1 / stats.ALPHA)} claims chance may decide one. A claim is supported if the whole "
+        "interval agrees with it, contradicted if none of it does; what is shown to be the same "
+        f"within {percent(stats.MARGIN, 0)} contradicts more and less. All codes: "
+        f"{percent(ALL_CODES, 0)} of them; nearly all: {percent(NEARLY_ALL, 0)}; no growth: within "
+        f"a factor of {FLAT:g}."
     )
     rows = [TableLine(one.assertion.words, _cells(data, one)) for one in found]
     asked = {data.comparison(g.first) for one in found for g in (one.a, one.b) if g}
