@@ -8,7 +8,8 @@ from collapsebench.check import frozen as level2
 from collapsebench.check import paper as level3
 from collapsebench.check.run import Request, check
 from collapsebench.settings import UserError
-from tests.report.made_up import MadeUp, tables
+from tests.report.made_up import MadeUp
+from tests.report.made_up_grids import tables
 
 OLD, NEW = tuple(range(10)), (101, 102, 103)
 STAGES = ("train", "encode")

@@ -13,7 +13,7 @@ from collapsebench.report.blocks import collect
 from collapsebench.report.data import ReportData
 from collapsebench.report.page import render
 from collapsebench.report.style import apply_style
-from tests.report import made_up
+from tests.report import made_up_grids
 
 
 @pytest.fixture(scope="session")
@@ -38,7 +38,7 @@ def once(tmp_path_factory):
 def results(once):
     """Two of the paper's datasets with a user's method and every kind of bad end."""
     datasets = "cifar10", "lsun_church"
-    return once("tables", lambda folder: made_up.tables(folder, datasets=datasets).write())
+    return once("tables", lambda folder: made_up_grids.tables(folder, datasets=datasets).write())
 
 
 @pytest.fixture(scope="session")
@@ -58,7 +58,7 @@ def zoo(once):
     """All shipped methods and a user's, at two sizes; FSQ cannot have the smaller."""
 
     def make(folder):
-        made_up.zoo(
+        made_up_grids.zoo(
             folder, sizes=((64, 16), (256, 16)), seeds=(1, 2), points=4,
             stages=("train", "encode"), files=False,
         ).write()  # fmt: skip

@@ -12,7 +12,7 @@ from collapsebench.report.data import ReportData
 from collapsebench.report.page import render
 from collapsebench.report.palette import contrast
 from tests import sample
-from tests.report import made_up
+from tests.report import made_up_grids
 from tests.report.test_page_in_browser import hexed
 
 axe = pytest.importorskip("axe_playwright_python", reason="axe is not installed")
@@ -49,7 +49,7 @@ ENDS = {  # a cell of every kind on one dataset; (method, dataset, codebook size
 def short_page(tmp_path_factory):
     """A page of tables and one figure, of one dataset: axe looks at each text by itself."""
     folder = tmp_path_factory.mktemp("short")
-    grid = made_up.tables(folder, datasets=("cifar10",), ends=ENDS, files=False)
+    grid = made_up_grids.tables(folder, datasets=("cifar10",), ends=ENDS, files=False)
     data = ReportData("tables", grid.write())
     path = folder / "index.html"
     shown = sections.YOUR_METHOD, sections.TABLES, sections.TRADE_OFF

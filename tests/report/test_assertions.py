@@ -20,7 +20,8 @@ from collapsebench.report.data import ReportData
 from collapsebench.report.views import assertions as view
 from collapsebench.results import baselines
 from collapsebench.stats import CANT_TELL
-from tests.report.made_up import MadeUp, of_lengths
+from tests.report.made_up import MadeUp
+from tests.report.made_up_grids import of_lengths
 
 
 def assertion(least=0.0, most=math.inf, **names):

@@ -13,7 +13,7 @@ from collapsebench.report.rows import NOT_RUN
 from collapsebench.report.what_ran import what_ran
 from collapsebench.results import tables
 from collapsebench.settings import UserError
-from tests.report import made_up
+from tests.report import made_up, made_up_grids
 
 
 def statuses(data, method, dataset):
@@ -28,13 +28,13 @@ def test_rows_and_columns_are_ordered_users_first(data):
 
 
 def test_columns_of_one_codebook_are_told_apart_by_what_differs(tmp_path):
-    made_up.of_lengths(tmp_path, 600, 16_000, methods=("edvae",), stages=("train",))
+    made_up_grids.of_lengths(tmp_path, 600, 16_000, methods=("edvae",), stages=("train",))
     labels = [c.label for c in ReportData("demo", tmp_path).comparisons]
     assert labels == ["digits, 600 steps", "digits, 16\u00a0000 steps"]
 
 
 def test_in_focus_is_what_most_methods_have_finished(tmp_path):
-    made_up.of_lengths(tmp_path, 600, 1200, methods=("edvae", "dvae"), stages=("train",))
+    made_up_grids.of_lengths(tmp_path, 600, 1200, methods=("edvae", "dvae"), stages=("train",))
     assert ReportData("demo", tmp_path).focus[0].label == "digits, 1200 steps"  # the longer one
     for run in (tmp_path / "runs").glob("*.train.*"):
         if tables.pq.read_table(run).to_pylist()[0]["steps"] == 1200:
@@ -193,7 +193,7 @@ def test_focus_is_where_most_methods_are_unless_the_papers_codebook_is_there(tmp
     ]
     path.write_text(json.dumps(grid))
     assert [c.codebook_size for c in ReportData("demo", tmp_path).focus] == [4096]
-    made_up.sweep(tmp_path, datasets=("cifar10",), stages=("train",), seeds=(1,)).write()
+    made_up_grids.sweep(tmp_path, datasets=("cifar10",), stages=("train",), seeds=(1,)).write()
     assert [c.codebook_size for c in ReportData("codebook_size", tmp_path).focus] == [512]
 
 

@@ -5,7 +5,7 @@ import time
 import pytest
 
 from collapsebench import report
-from tests.report import made_up
+from tests.report import made_up, made_up_grids
 
 JOBS = 1000
 SECONDS = 10.0  # of processor time that a thousand jobs may take beyond what fifty take
@@ -13,7 +13,7 @@ SECONDS = 10.0  # of processor time that a thousand jobs may take beyond what fi
 
 def seconds(folder, seeds):
     """Processor seconds of a report over 50 cells, and its number of jobs."""
-    grid = made_up.sweep(folder / "r", methods=made_up.PAPER[:5], seeds=seeds, points=100)
+    grid = made_up_grids.sweep(folder / "r", methods=made_up.PAPER[:5], seeds=seeds, points=100)
     grid.write()
     started = time.process_time()
     report.build("codebook_size", folder / "r", folder / "o")

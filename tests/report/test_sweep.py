@@ -19,7 +19,7 @@ from collapsebench.report.views import (
     tradeoff,
     who_collapses,
 )
-from tests.report import made_up
+from tests.report import made_up, made_up_grids
 
 
 @pytest.fixture(autouse=True)
@@ -67,7 +67,7 @@ def lines(figure, form, ax=0):
 
 
 def grid(folder, values, **changes):
-    made_up.sweep(
+    made_up_grids.sweep(
         folder, methods=("edvae", "vq_vae_ema"), datasets=("cifar10",), seeds=(1, 2, 3),
         sizes=((128, 16), (512, 16)), values=values, **changes,
     ).write()  # fmt: skip
@@ -86,7 +86,7 @@ def test_nothing_is_drawn_beyond_a_hundred_percent(tmp_path):
 
 def test_axes_of_shares_end_at_a_hundred_percent(tmp_path):
     even = {("edvae", "cifar10", "relative_perplexity", "test"): (0.99, 1.0, 1.0)}
-    made_up.sweep(
+    made_up_grids.sweep(
         tmp_path, name="network", methods=("edvae", "vq_vae_ema"), datasets=("cifar10",),
         seeds=(1, 2, 3), sizes=((128, 16),), networks=("dalle", "vqvae"), values=even,
     ).write()  # fmt: skip
@@ -134,7 +134,7 @@ def test_collapsed_cells_are_hollow(tmp_path):
 def test_collapsed_cells_are_hollow_on_every_network(tmp_path):
     ends = {("vq_vae_ema", "cifar10", "collapsed", "test"): (0.0,),
             ("edvae", "cifar10", "collapsed", "test"): (1.0,)}  # fmt: skip
-    made_up.sweep(
+    made_up_grids.sweep(
         tmp_path, name="network", methods=("edvae", "vq_vae_ema"), datasets=("cifar10",),
         seeds=(1,), sizes=((128, 16),), networks=("dalle", "vqvae"), values=ends,
     ).write()  # fmt: skip
@@ -159,7 +159,7 @@ def test_a_method_of_tied_sizes_has_its_point_at_every_size(zoo):
 
 
 def test_over_dimensions_a_tied_method_stands_at_its_own(tmp_path):
-    made_up.sweep(
+    made_up_grids.sweep(
         tmp_path, methods=("edvae", "lfq"), datasets=("cifar10",), seeds=(1,),
         sizes=((512, 16), (512, 32)), networks=("vqvae",),
     ).write()  # fmt: skip
@@ -170,7 +170,7 @@ def test_over_dimensions_a_tied_method_stands_at_its_own(tmp_path):
 
 
 def test_one_point_a_method_is_no_sweep(tmp_path):
-    made_up.sweep(
+    made_up_grids.sweep(
         tmp_path, methods=("edvae",), datasets=("cifar10",), seeds=(1,), sizes=((8, 16),)
     ).write()
     assert fig6_size.build(ReportData("codebook_size", tmp_path)) == []
@@ -178,7 +178,7 @@ def test_one_point_a_method_is_no_sweep(tmp_path):
 
 def test_a_weight_of_zero_has_a_place_on_the_axis(tmp_path):
     chosen = [{"entropy": weight} for weight in (0.1, 0.01, 0.0)]
-    made_up.sweep(
+    made_up_grids.sweep(
         tmp_path, methods=("lfq", "ibq"), datasets=("cifar10",), sizes=((512, 16),), seeds=(1,),
         settings={"lfq": chosen, "ibq": chosen},
     ).write()  # fmt: skip
@@ -194,7 +194,7 @@ def test_a_weight_of_zero_has_a_place_on_the_axis(tmp_path):
 def test_words_as_settings_are_columns(tmp_path):
     chosen = [{"estimator": e, "codebook": c} for e in ("straight_through", "rotation")
               for c in ("ema", "gradient")]  # fmt: skip
-    made_up.sweep(
+    made_up_grids.sweep(
         tmp_path, methods=("rotation_vq",), datasets=("cifar10",), sizes=((512, 16),), seeds=(1, 2),
         settings={"rotation_vq": chosen},
     ).write()  # fmt: skip
@@ -215,7 +215,7 @@ def test_words_as_settings_are_columns(tmp_path):
 
 
 def test_trainings_of_several_lengths_have_a_figure_over_steps_and_none_over_sizes(tmp_path):
-    made_up.of_lengths(
+    made_up_grids.of_lengths(
         tmp_path, 600, 1200, methods=("fsq", "vq_vae"), sizes=((256, 16),), seeds=(42, 1),
         stages=("train", "encode"), files=False,
         values={("vq_vae", "digits", "relative_perplexity", "test"): (0.25, 0.75)},

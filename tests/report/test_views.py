@@ -21,7 +21,7 @@ from collapsebench.report.views import (
 )
 from collapsebench.results import tables
 from collapsebench.settings import ENTROPY_MAPS, RECONSTRUCTIONS
-from tests.report import made_up
+from tests.report import made_up, made_up_grids
 
 
 def test_every_view_has_the_same_silhouette():
@@ -218,7 +218,7 @@ def test_tiny_distances_are_not_ranked(tmp_path):
 def clamped(tmp_path_factory):
     folder = tmp_path_factory.mktemp("clamp")
     chosen = [{"clamp": value} for value in (10.0, 20.0, 30.0)]
-    made_up.sweep(
+    made_up_grids.sweep(
         folder, name="clamp", methods=("edvae",), datasets=("celeba",), sizes=((512, 16),),
         settings={"edvae": chosen}, seeds=(1, 2),
     ).write()  # fmt: skip
@@ -242,7 +242,7 @@ def test_an_ablation_needs_several_values(data):
 
 
 def test_the_cross_keeps_methods_that_ran_on_several_networks(tmp_path):
-    made_up.sweep(
+    made_up_grids.sweep(
         tmp_path, name="network", methods=("edvae", "sq_vae"), datasets=("cifar10",),
         sizes=((512, 16),), networks=("dalle", "vqvae"), seeds=(1,),
     ).write()  # fmt: skip
@@ -257,7 +257,7 @@ def test_the_cross_keeps_methods_that_ran_on_several_networks(tmp_path):
 
 def test_both_sweeps_are_drawn_in_two_forms(tmp_path):
     sizes = ((128, 16), (512, 16), (512, 8))
-    made_up.sweep(
+    made_up_grids.sweep(
         tmp_path, methods=("edvae",), datasets=("cifar10",), sizes=sizes, seeds=(1,)
     ).write()
     figures = collect(ReportData("codebook_size", tmp_path)).sections["Codebook design"]

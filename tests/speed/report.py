@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 
 from collapsebench import report
-from tests.report import made_up
+from tests.report import made_up, made_up_grids
 
 SEEDS = range(20)
 
@@ -15,7 +15,7 @@ SEEDS = range(20)
 def rows() -> list[dict[str, str | float]]:
     """Seconds from rows on disk to a page with its tables and figures, in process."""
     with tempfile.TemporaryDirectory() as folder:
-        grid = made_up.sweep(
+        grid = made_up_grids.sweep(
             Path(folder) / "r", methods=made_up.PAPER[:5], seeds=tuple(SEEDS), points=100
         )
         grid.write()
