@@ -7,7 +7,6 @@ from typer.testing import CliRunner
 
 from collapsebench.check import order
 from collapsebench.cli import app
-from collapsebench.results import baselines
 from collapsebench.settings import UserError
 from tests.report.made_up import MadeUp
 
@@ -71,18 +70,3 @@ def test_the_command_prints_and_writes_json(tmp_path):
 def test_what_has_no_order_is_one_line(words, line):
     with pytest.raises(UserError, match=line):
         order.compare(words, "demo")
-
-
-@pytest.mark.parametrize(
-    ("tag", "setting", "values"),
-    [
-        ("cifar10_5k_length", "train.steps", (8000, 16000, 32000)),
-        ("cifar10_5k_sizes", "codebook_size", (128, 512)),
-    ],
-)
-def test_findings_quote_what_the_frozen_rows_say(tag, setting, values):
-    rows = baselines.find(tag)
-    words = [f"{setting}={value}" for value in values]
-    said = order.text(order.compare(words, tag, rows.parent))
-    findings = rows.parent.parent / "docs" / "findings.md"
-    assert said in findings.read_text(encoding="utf-8")

@@ -18,7 +18,6 @@ from collapsebench.report.assertions import (
 )
 from collapsebench.report.data import ReportData
 from collapsebench.report.views import assertions as view
-from collapsebench.results import baselines
 from collapsebench.stats import CANT_TELL
 from tests.report.made_up import MadeUp
 from tests.report.made_up_grids import of_lengths
@@ -177,14 +176,3 @@ def test_cells_of_one_size_in_several_places_say_where_they_are(tmp_path):
 )  # fmt: skip
 def test_what_says_nothing_of_a_ratio_is_not_printed_to_the_last_digit(value, said):
     assert view.ratio(value) == said
-
-
-def test_findings_say_of_each_claim_what_the_frozen_rows_say():
-    rows = baselines.find("cifar10_5k_claims")
-    (table,) = view.build(ReportData("claims", rows))
-    assert len(table.rows) > len(ASSERTIONS)  # some are asked of several cells
-    findings = (rows.parent.parent / "docs" / "findings.md").read_text(encoding="utf-8")
-    for row in table.rows:
-        cells = dict(zip(table.columns, (cell.main for cell in row.cells), strict=True))
-        shown = [cells[name] for name in ("cells", "measured", "interval", "in print", "verdict")]
-        assert " | ".join([row.label, *shown]) in findings
