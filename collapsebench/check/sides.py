@@ -12,6 +12,7 @@ import pandas as pd
 
 from collapsebench.check import select
 from collapsebench.check.select import Selection
+from collapsebench.plan import registry
 from collapsebench.plan.grid import parse_value
 from collapsebench.results import baselines
 from collapsebench.settings import UserError, did_you_mean, digest
@@ -47,9 +48,17 @@ def each(words: Sequence[str], results: str, given: Path | None = None) -> list[
 
 def of_word(word: str, given: Path | None) -> Selection:
     """A tag's rows, or those of a results folder."""
-    if word in baselines.tags(given):
+    tags = baselines.tags(given)
+    if word in tags:
         return select.of_tag(word, given)
-    return select.of_folder(Path(word))
+    if Path(word).exists():
+        return select.of_folder(Path(word))
+    method = word.lower().replace("-", "_")
+    if method in registry.names("methods"):
+        meant = f"; a method's rows among those of -r are chosen by method={method}"
+    else:
+        meant = did_you_mean(word, tags)
+    raise UserError(f"{word}: neither a baseline's tag nor a folder where grids were run{meant}")
 
 
 def wish(text: str) -> Asked:

@@ -63,7 +63,9 @@ def test_the_command_prints_and_writes_json(tmp_path):
     [
         (["demo"], "give two sides or more, not 1"),
         (["demo", "codebook_size=16"], "give tags or folders, or settings, not both"),
-        (["demo", "nowhere"], "neither a baseline's tag nor a folder"),
+        (["demo", "nowhere"], "neither a baseline's tag nor a folder.*; known: ci, "),
+        (["demo", "demoo"], "did you mean 'demo'"),
+        (["VQ-reset", "vq_vae"], "VQ-reset: .* -r are chosen by method=vq_reset"),
         (["method=edvae", "method=dvae"], "no two cells stand on both sides"),
     ],
 )
