@@ -142,8 +142,8 @@ def lacks(folder: Path, attempt: Attempt, own: Iterable[Copy], compacted: Compac
     if attempt.status == "done":
         files |= dict.fromkeys(TABLES.get(attempt.stage, ()), name)
     for table in files.keys() - {table for table, _ in kept}:
-        there = _there(results / table, f"{files[table]}{tables.SUFFIX}")
-        if not there and key not in compacted[table]:
+        name = f"{files[table]}{tables.SUFFIX}"
+        if key not in compacted[table] and not _there(results / table, name):
             lacking.append(table)
     return sorted(lacking)
 
