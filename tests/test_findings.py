@@ -28,6 +28,7 @@ SEEDS, COLLAPSED = "seeds", "collapsed"
 TABLES = {  # heading -> tag, and the setting that the columns are "at"
     "Every method on one network": ("cifar10_5k_cpu", None),
     "A smaller codebook": ("cifar10_5k_sizes", "codebook_size"),
+    "A larger codebook": ("cifar10_5k_sizes", "codebook_size"),
     "Does the order stand?": ("cifar10_5k_length", "train.steps"),
     "Six methods": ("cifar10_5k_short", None),
 }
@@ -61,8 +62,8 @@ def columns(head):
 
 
 def bare(label):
-    """A method's label without the dimension that follows from K."""
-    return re.sub(r" \(D = \d+\)", "", label)
+    """A method's label without the dimensions that follow from K."""
+    return re.sub(r" \(D = [\d, ]+\)", "", label)
 
 
 def values(tag, setting):
@@ -116,6 +117,7 @@ def test_no_method_is_left_out(heading):
     [
         ("cifar10_5k_length", "train.steps", (8000, 16000, 32000)),
         ("cifar10_5k_sizes", "codebook_size", (128, 512)),
+        ("cifar10_5k_sizes", "codebook_size", (512, 2048)),
     ],
 )
 def test_orders_are_quoted_as_the_rows_have_them(tag, setting, settings):

@@ -182,11 +182,17 @@ def _name_lines(ax: Axes, lines: Sequence[Line2D], ends: bool, labels: Sequence[
 
 
 def _name_ends(ax: Axes, lines: Sequence[Line2D], names: Sequence[Annotation]) -> None:
-    """Each name as high as its line's rightmost point, or near it, and led there."""
+    """Each name as high as its line's rightmost point, or near it, and led there.
+
+    From a line that ends before others of the panel do, dotted: nothing was measured on the way.
+    """
     ends = [max(_seen(ax, line), key=lambda place: place[0]) for line in lines]
     heights = spread(np.array([y for _, y in ends]), _share(ax, NAME_STEP, ax.bbox.height))
+    right = ax.transData.transform((ax.dataLim.x1, ax.dataLim.y1))
+    last = ax.transAxes.inverted().transform(right)[0]
     for line, name, (x, y), height in zip(lines, names, ends, heights, strict=True):
-        _add(ax, line, [x, 1 + _share(ax, SIGN[0], ax.bbox.width)], [y, height], lw=0.5)
+        way = [x, 1 + _share(ax, SIGN[0], ax.bbox.width)], [y, height]
+        _add(ax, line, *way, lw=0.5, ls="-" if np.isclose(x, last) else (0, (1, 3)))
         _sign(ax, line, name, height)
 
 
