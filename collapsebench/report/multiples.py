@@ -24,6 +24,7 @@ NAME_SIZE = 6.5  # points
 NAME_STEP = 1.2 * NAME_SIZE  # points between two names
 SIGN = (10.0, 22.0)  # points right of the panel between which a name's piece of line lies
 NAME = 25.0  # points right of the panel where it begins
+DOTS = (0, (1, 3))
 
 
 class Method(kinds.Member, style.Named, Protocol):
@@ -43,6 +44,8 @@ class Panel:
         dress: sets scales and limits, and draws what is no method's, when the lines are there.
         ends: whether lines end at different heights, so that they can be named there; if not,
             their names stand beside the panel in the order of the lines.
+        along: whether lines run along x, so that one that ends before others lacks what is right
+            of it; if not, x is measured, too.
     """
 
     title: str
@@ -51,6 +54,7 @@ class Panel:
     line: Callable[[Axes, Any], None]
     dress: Callable[[Axes], None]
     ends: bool = True
+    along: bool = True
 
 
 def figures(
@@ -153,7 +157,7 @@ def _finish(axes: Sequence[Axes], panel: Panel) -> None:
         for other in axes:
             for line in lines[other] if other is not ax else ():
                 ax.plot(*line.get_data(), color=style.GHOST, lw=0.7, zorder=1)
-        _name_lines(ax, lines[ax], panel.ends, labels)
+        _name_lines(ax, lines[ax], panel, labels)
 
 
 def _lines(ax: Axes) -> Iterator[Line2D]:
@@ -163,7 +167,7 @@ def _lines(ax: Axes) -> Iterator[Line2D]:
             yield line
 
 
-def _name_lines(ax: Axes, lines: Sequence[Line2D], ends: bool, labels: Sequence[str]) -> None:
+def _name_lines(ax: Axes, lines: Sequence[Line2D], panel: Panel, labels: Sequence[str]) -> None:
     """Names right of the panel, each told apart from all ``labels``.
 
     How high they stand is known when the panels have their places.
@@ -177,14 +181,16 @@ def _name_lines(ax: Axes, lines: Sequence[Line2D], ends: bool, labels: Sequence[
         )  # fmt: skip
         name.set_gid(f"legend:{style.slug(label)}")
         names.append(name)
-    place = _name_ends if ends else _name_levels
-    style.drawing(ax).finish.append(lambda: place(ax, lines, names))
+    if panel.ends:
+        style.drawing(ax).finish.append(lambda: _name_ends(ax, lines, names, panel.along))
+    else:
+        style.drawing(ax).finish.append(lambda: _name_levels(ax, lines, names))
 
 
-def _name_ends(ax: Axes, lines: Sequence[Line2D], names: Sequence[Annotation]) -> None:
+def _name_ends(ax: Axes, lines: Sequence[Line2D], names: Sequence[Annotation], along: bool) -> None:
     """Each name as high as its line's rightmost point, or near it, and led there.
 
-    From a line that ends before others of the panel do, dotted: nothing was measured on the way.
+    With ``along``, from a line that ends before others by dots: nothing was measured on the way.
     """
     ends = [max(_seen(ax, line), key=lambda place: place[0]) for line in lines]
     heights = spread(np.array([y for _, y in ends]), _share(ax, NAME_STEP, ax.bbox.height))
@@ -192,7 +198,8 @@ def _name_ends(ax: Axes, lines: Sequence[Line2D], names: Sequence[Annotation]) -
     last = ax.transAxes.inverted().transform(right)[0]
     for line, name, (x, y), height in zip(lines, names, ends, heights, strict=True):
         way = [x, 1 + _share(ax, SIGN[0], ax.bbox.width)], [y, height]
-        _add(ax, line, *way, lw=0.5, ls="-" if np.isclose(x, last) else (0, (1, 3)))
+        dots = along and not np.isclose(x, last)
+        _add(ax, line, *way, lw=0.5, ls=DOTS if dots else "-")
         _sign(ax, line, name, height)
 
 

@@ -142,8 +142,8 @@ def lacks(folder: Path, attempt: Attempt, own: Iterable[Copy], compacted: Compac
     if attempt.status == "done":
         files |= dict.fromkeys(TABLES.get(attempt.stage, ()), name)
     for table in files.keys() - {table for table, _ in kept}:
-        name = f"{files[table]}{tables.SUFFIX}"
-        if key not in compacted[table] and not _there(results / table, name):
+        file = f"{files[table]}{tables.SUFFIX}"
+        if key not in compacted[table] and not _there(results / table, file):
             lacking.append(table)
     return sorted(lacking)
 

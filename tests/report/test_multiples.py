@@ -121,21 +121,23 @@ def test_names_of_lines_that_end_in_one_point_are_listed_by_height():
     assert np.mean(heights) == pytest.approx(0.5, abs=1e-4)
 
 
-def test_a_line_that_ends_before_others_is_led_to_its_name_by_dots():
+@pytest.mark.parametrize(
+    ("along", "early"), [(True, {*(f"series:p{i}" for i in range(6)), "series:m0"}), (False, set())]
+)
+def test_a_line_that_ends_before_others_is_led_to_its_name_by_dots(along, early):
     def ending(ax, method):  # all of the paper's end early, and one of the others
         last = 2 if method.kind == "paper" or method.label == "m0" else 3
         style.series(ax, method, [1, last], [0.5, method.level])
 
-    drawing = draw([[Panel("T", "x", "y", ending, style.positive_y, True)]], [*PAPER, *MODERN])
+    shown = Panel("T", "x", "y", ending, style.positive_y, along=along)
     ways = [
-        (way.get_gid() or "", way.get_linestyle())
-        for ax in drawing.axes
+        way
+        for ax in draw([[shown]], [*PAPER, *MODERN]).axes
         for way in ax.get_children()
         if way.get_label() == "_sign" and way.get_linewidth() == 0.5
     ]
     assert len(ways) == 15
-    dotted = {gid for gid, drawn in ways if drawn != "-"}
-    assert dotted == {f"series:{label}" for label in [*(f"p{i}" for i in range(6)), "m0"]}
+    assert {way.get_gid() for way in ways if way.is_dashed()} == early
 
 
 def test_many_methods_on_several_datasets_are_a_figure_each():
