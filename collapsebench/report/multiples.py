@@ -44,8 +44,6 @@ class Panel:
         dress: sets scales and limits, and draws what is no method's, when the lines are there.
         ends: whether lines end at different heights, so that they can be named there; if not,
             their names stand beside the panel in the order of the lines.
-        along: whether lines run along x, so that one that ends before others lacks what is right
-            of it; if not, x is measured, too.
     """
 
     title: str
@@ -54,7 +52,6 @@ class Panel:
     line: Callable[[Axes, Any], None]
     dress: Callable[[Axes], None]
     ends: bool = True
-    along: bool = True
 
 
 def figures(
@@ -147,13 +144,17 @@ def _name_cell(ax: Axes, heading: str, panel: Panel, i: int, columns: int) -> No
 def _finish(axes: Sequence[Axes], panel: Panel) -> None:
     """Limits by a group's own lines, those of the others grey behind them, and names.
 
-    A method far off, or a floor, would else press all the others together.
+    A method far off, or a floor, would else press all the others together. Along x, where only the
+    lowest panels have numbers, all have the same.
     """
     lines = {ax: list(_lines(ax)) for ax in axes}
     labels = [str(line.get_label()) for own in lines.values() for line in own]
     for ax in axes:
         panel.dress(ax)
         ax.set_ylim(ax.get_ylim())
+    lefts, rights = zip(*(ax.get_xlim() for ax in axes), strict=True)
+    for ax in axes:
+        ax.set_xlim(min(lefts), max(rights))
         for other in axes:
             for line in lines[other] if other is not ax else ():
                 ax.plot(*line.get_data(), color=style.GHOST, lw=0.7, zorder=1)
@@ -181,25 +182,20 @@ def _name_lines(ax: Axes, lines: Sequence[Line2D], panel: Panel, labels: Sequenc
         )  # fmt: skip
         name.set_gid(f"legend:{style.slug(label)}")
         names.append(name)
-    if panel.ends:
-        style.drawing(ax).finish.append(lambda: _name_ends(ax, lines, names, panel.along))
-    else:
-        style.drawing(ax).finish.append(lambda: _name_levels(ax, lines, names))
+    place = _name_ends if panel.ends else _name_levels
+    style.drawing(ax).finish.append(lambda: place(ax, lines, names))
 
 
-def _name_ends(ax: Axes, lines: Sequence[Line2D], names: Sequence[Annotation], along: bool) -> None:
-    """Each name as high as its line's rightmost point, or near it, and led there.
+def _name_ends(ax: Axes, lines: Sequence[Line2D], names: Sequence[Annotation]) -> None:
+    """Each name as high as its line's rightmost point, or near it, and led there by dots.
 
-    With ``along``, from a line that ends before others by dots: nothing was measured on the way.
+    A thin line would look measured, of a line that ends before the panel does.
     """
     ends = [max(_seen(ax, line), key=lambda place: place[0]) for line in lines]
     heights = spread(np.array([y for _, y in ends]), _share(ax, NAME_STEP, ax.bbox.height))
-    right = ax.transData.transform((ax.dataLim.x1, ax.dataLim.y1))
-    last = ax.transAxes.inverted().transform(right)[0]
     for line, name, (x, y), height in zip(lines, names, ends, heights, strict=True):
         way = [x, 1 + _share(ax, SIGN[0], ax.bbox.width)], [y, height]
-        dots = along and not np.isclose(x, last)
-        _add(ax, line, *way, lw=0.5, ls=DOTS if dots else "-")
+        _add(ax, line, *way, lw=0.5, ls=DOTS)
         _sign(ax, line, name, height)
 
 

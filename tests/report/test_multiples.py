@@ -121,23 +121,22 @@ def test_names_of_lines_that_end_in_one_point_are_listed_by_height():
     assert np.mean(heights) == pytest.approx(0.5, abs=1e-4)
 
 
-@pytest.mark.parametrize(
-    ("along", "early"), [(True, {*(f"series:p{i}" for i in range(6)), "series:m0"}), (False, set())]
-)
-def test_a_line_that_ends_before_others_is_led_to_its_name_by_dots(along, early):
-    def ending(ax, method):  # all of the paper's end early, and one of the others
-        last = 2 if method.kind == "paper" or method.label == "m0" else 3
-        style.series(ax, method, [1, last], [0.5, method.level])
+def test_what_leads_to_a_name_is_dotted_since_it_is_not_measured():
+    axes = draw([[panel()]], [*PAPER, *MODERN]).axes
+    signs = [part for ax in axes for part in ax.get_children() if part.get_label() == "_sign"]
+    ways = [part for part in signs if part.get_linewidth() == 0.5]
+    assert [way.get_gid() for way in ways] == [f"series:{m.label}" for m in [*PAPER, *MODERN]]
+    assert all(way.is_dashed() for way in ways)
 
-    shown = Panel("T", "x", "y", ending, style.positive_y, along=along)
-    ways = [
-        way
-        for ax in draw([[shown]], [*PAPER, *MODERN]).axes
-        for way in ax.get_children()
-        if way.get_label() == "_sign" and way.get_linewidth() == 0.5
-    ]
-    assert len(ways) == 15
-    assert {way.get_gid() for way in ways if way.is_dashed()} == early
+
+def test_groups_share_limits_along_x_where_only_the_lowest_have_numbers():
+    def ending(ax, method):
+        style.series(ax, method, [1, 2 if method.kind == "paper" else 3], [0.5, method.level])
+
+    axes = draw([[Panel("T", "x", "y", ending, style.positive_y)]], [*PAPER, *MODERN]).axes
+    left, right = axes[0].get_xlim()
+    assert 0.8 < left < 1 < 3 < right < 3.2
+    assert {ax.get_xlim() for ax in axes} == {(left, right)}
 
 
 def test_many_methods_on_several_datasets_are_a_figure_each():

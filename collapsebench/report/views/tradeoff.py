@@ -79,7 +79,7 @@ def _panels(
             ax.step(*zip(*front, strict=True), where="post", color=style.QUIET, lw=0.9, ls="--",
                     label="Pareto front", zorder=1)  # fmt: skip
 
-    return [Panel(dataset_label(dataset), EVEN.axis, error.axis, line, dress, along=False)]
+    return [Panel(dataset_label(dataset), EVEN.axis, error.axis, line, dress)]
 
 
 def _draw(ax: Axes, variant: TableRow, cells: Cells, error: Quantity) -> None:
