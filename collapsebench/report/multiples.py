@@ -158,7 +158,7 @@ def _finish(axes: Sequence[Axes], panel: Panel) -> None:
         for other in axes:
             for line in lines[other] if other is not ax else ():
                 ax.plot(*line.get_data(), color=style.GHOST, lw=0.7, zorder=1)
-        _name_lines(ax, lines[ax], panel, labels)
+        _name_lines(ax, lines[ax], panel.ends, labels)
 
 
 def _lines(ax: Axes) -> Iterator[Line2D]:
@@ -168,7 +168,7 @@ def _lines(ax: Axes) -> Iterator[Line2D]:
             yield line
 
 
-def _name_lines(ax: Axes, lines: Sequence[Line2D], panel: Panel, labels: Sequence[str]) -> None:
+def _name_lines(ax: Axes, lines: Sequence[Line2D], ends: bool, labels: Sequence[str]) -> None:
     """Names right of the panel, each told apart from all ``labels``.
 
     How high they stand is known when the panels have their places.
@@ -182,7 +182,7 @@ def _name_lines(ax: Axes, lines: Sequence[Line2D], panel: Panel, labels: Sequenc
         )  # fmt: skip
         name.set_gid(f"legend:{style.slug(label)}")
         names.append(name)
-    place = _name_ends if panel.ends else _name_levels
+    place = _name_ends if ends else _name_levels
     style.drawing(ax).finish.append(lambda: place(ax, lines, names))
 
 
