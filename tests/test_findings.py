@@ -24,7 +24,7 @@ QUANTITIES = {  # as the headers say it -> metric, factor and digits
     "prior gain, nats": ("prior_gain", 1, 3),
     "FD[cb-randconv-v1]": ("gfd", 1, 2),
 }
-SEEDS, COLLAPSED = "seeds", "collapsed"
+COLLAPSED = "collapsed"
 TABLES = {  # heading -> tag, and the setting that the columns are "at"
     "Every method on one network": ("cifar10_5k_cpu", None),
     "A smaller codebook": ("cifar10_5k_sizes", "codebook_size"),
@@ -85,8 +85,6 @@ def values(tag, setting):
 
 def shown(found, label, quantity, at):
     """What the page should say of a cell."""
-    if quantity == SEEDS:
-        return str(len(found[label, "mse", at]))
     if quantity == COLLAPSED:
         flags = found.get((label, "collapsed", at), [])
         return f"{sum(flags):.0f} of {len(flags)}" if any(flags) else ""

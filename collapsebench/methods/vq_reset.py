@@ -52,7 +52,7 @@ class VQReset(Quantizer):
     class Settings:
         start: Literal["batch", "kmeans"] = "batch"  # reference code; kmeans: SoundStream
         decay: Share = 0.99  # reference code, hparams.py
-        threshold: NonNegative = 1.0  # reference code; in vectors per batch
+        threshold: NonNegative = 1.0  # reference code; in vectors per batch; 0 puts nothing back
         reset_state: bool = False  # reference code
         beta: NonNegative = 0.25  # VQ-VAE, section 3.2; 0.02 = Jukebox's beside its audio loss
 

@@ -112,9 +112,9 @@ ASSERTIONS = (
     Assertion("Codes found by clustering afterwards rebuild worse than trained ones", BELIEF, "",
               "mse", {"method": "kmeans"}, {"method": RESET}, least=1),
     Assertion("Putting unused codes back raises perplexity", BELIEF, "", "perplexity",
-              {"method": RESET}, {"method": PLAIN}, least=1),
+              {"method": RESET, "threshold": 1.0}, {"method": RESET, "threshold": 0.0}, least=1),
     Assertion("Putting unused codes back lowers the error", BELIEF, "", "mse",
-              {"method": RESET}, {"method": PLAIN}, most=1),
+              {"method": RESET, "threshold": 1.0}, {"method": RESET, "threshold": 0.0}, most=1),
 )  # fmt: skip
 
 
