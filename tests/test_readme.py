@@ -4,13 +4,16 @@ import contextlib
 import io
 import re
 import shlex
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
 import pytest
 import typer
 
+from collapsebench import stats
 from collapsebench.cli import app
+from collapsebench.report.assertions import CONTRADICTED, SUPPORTED, judged
 from collapsebench.report.data import ReportData
 from tests import sample
 
@@ -96,6 +99,16 @@ def test_the_figures_story_is_what_the_rows_say():
     assert max(even, key=even.get) == "entropy VQ"
     assert error["entropy VQ"] > 2 * max(error["VQ-reset"], error["Wasserstein VQ"])
     assert min(even["VQ-reset"], even["Wasserstein VQ"]) > 0.8
+
+
+def test_what_it_says_of_claims_is_what_the_rows_say():
+    data = ReportData("claims", sample.rows("cifar10_5k_claims"))
+    verdicts = Counter(one.verdict for one in judged(data))
+    assert verdicts == {SUPPORTED: 11, CONTRADICTED: 4, stats.CANT_TELL: 6}
+    assert "of 21 lines eleven are supported" in README
+    without = {group.first.codebook_size: group.collapsed for *_, group in data.cells()
+               if group.first.settings_label == "threshold=0"}  # fmt: skip
+    assert without == {512: 0, 2048: 3}  # of three seeds
 
 
 def test_what_is_to_be_run_can_be_planned(tmp_path, monkeypatch, capsys):
